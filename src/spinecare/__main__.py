@@ -1,0 +1,5 @@
+"""`python -m spinecare` is the `spinecare` command."""
+
+from spinecare.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The whole way of a scan, in one readable function."""

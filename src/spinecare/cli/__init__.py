@@ -1,0 +1,1 @@
+"""The `spinecare` command: one file a command group."""

@@ -1,0 +1,1 @@
+"""Clinical rules and their tables."""

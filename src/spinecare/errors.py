@@ -1,0 +1,63 @@
+"""The one tree of exceptions.
+
+Every error that SpineCare raises on purpose is a `SpineCareError`. Its text is one or two
+sentences for a person: what was wrong with which input, and what can be done about it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class UnreadableCode(StrEnum):
+    """Why a file could not be read at all: the closed list behind `outcome: unreadable`."""
+
+    NOT_FOUND = "not_found"
+    EMPTY_FILE = "empty_file"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    NOT_A_PICTURE = "not_a_picture"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    NO_PIXELS = "no_pixels"
+    DAMAGED = "damaged"
+
+
+class SpineCareError(Exception):
+    """Base of everything that SpineCare raises on purpose."""
+
+
+class ScanError(SpineCareError):
+    """A file that cannot be read as a scan.
+
+    Parameters
+    ----------
+    code
+        One of `UnreadableCode`.
+    reason
+        A sentence: what was wrong with which input.
+    hint
+        A sentence: what the person can do.
+    """
+
+    def __init__(self, code: UnreadableCode, reason: str, hint: str) -> None:
+        super().__init__(f"{reason} {hint}")
+        self.code = code
+        self.reason = reason
+        self.hint = hint
+
+
+class DatasetError(SpineCareError):
+    """A manifest or a folder of scans that breaks a rule of evidence or cannot be read."""
+
+
+class BundleError(SpineCareError):
+    """A model bundle that is damaged, changed, or asks for what this version cannot do."""
+
+
+class TrainingError(SpineCareError):
+    """Training that cannot start or go on: too few patients, a class missing, a stale run."""
+
+
+class PhantomError(SpineCareError):
+    """Virtual patients that cannot be made as asked."""

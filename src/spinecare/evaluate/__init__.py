@@ -1,0 +1,1 @@
+"""Predictions in, numbers and figures out. Nothing is fitted here."""

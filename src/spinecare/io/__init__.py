@@ -1,0 +1,1 @@
+"""Files in: DICOM, pictures and datasets become values of `spinecare.scan`."""

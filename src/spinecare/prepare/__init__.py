@@ -1,0 +1,1 @@
+"""From a scan to the small, clean picture that the members see."""

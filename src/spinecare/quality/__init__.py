@@ -1,0 +1,1 @@
+"""Is this an AP lumbar spine, and is it usable?"""

@@ -1,0 +1,1 @@
+"""The answer in the forms that others read."""

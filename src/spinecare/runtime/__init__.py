@@ -1,0 +1,1 @@
+"""Members, stack, calibration and abstention on ONNX Runtime."""
