@@ -45,6 +45,7 @@ except ImportError:
     from types import SimpleNamespace
 
     from spinecare.prepare.locate import locate_levels
+
     from spinecare.prepare.overlay import read_overlay, remove_overlay, unscanned
 
     def find_levels(scan: Scan) -> Any:
