@@ -4,10 +4,11 @@
     python benchmarks/levels.py --half dev --each   # the development half, one line a scan, worst last
     python benchmarks/levels.py --half dev --sheet sheet.png --worst
 
-Each scan has five boundaries: the top of L1, L1/L2, L2/L3, L3/L4 and the bottom of L4. They are read where the
-middle column of the operator's box crosses them, since separators may slant. The error of a boundary is its
-distance in rows over the mean height of a level in that scan. Scans of even group number are for development, those of odd
-group number are held out: nothing is tuned on them. No label of the manifest is read.
+Each scan has five boundaries: the top of L1, L1/L2, L2/L3, L3/L4 and the bottom of L4. They are read where
+the middle column of the operator's box crosses them, since separators may slant. The error of a boundary is
+its distance in rows over the mean height of a level in that scan. Scans of even group number are for
+development, those of odd group number are held out: nothing is tuned on them. No label of the manifest is
+read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,16 @@ Float = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Row:
-    """One scan: signed errors (5,) in level heights (found below the operator's is positive), nan when not found."""
+    """One scan.
+
+    errors
+        (5,) signed, in level heights: positive where the image's boundary lies below the operator's; nan when
+        nothing was found.
+    level_height
+        Mean height of a level in rows of the scan.
+    operator, found
+        (5,) rows of the boundaries at `columns` (5,).
+    """
 
     name: str
     held_out: bool
@@ -78,7 +89,7 @@ class Row:
 
 
 def crossing(polygon: npt.ArrayLike, column: float) -> tuple[float, float]:
-    """The first and last row where a polygon (points, 2) of (row, col) meets a column (moved into its range)."""
+    """First and last row where a polygon (points, 2) of (row, col) meets a column, moved into its range."""
     p = np.asarray(polygon, dtype=float)
     q = np.roll(p, -1, axis=0)
     c = float(np.clip(column, p[:, 1].min() + 1e-3, p[:, 1].max() - 1e-3))
@@ -90,7 +101,7 @@ def crossing(polygon: npt.ArrayLike, column: float) -> tuple[float, float]:
 
 
 def boundaries(levels: Sequence[Level], columns: Float) -> Float:
-    """Rows (5,) of the boundaries of four levels at `columns` (5,); the line between two levels is their mean."""
+    """Rows (5,) of the boundaries of four levels at `columns` (5,); between two levels it is their mean."""
     below = [crossing(level.polygon, columns[i])[0] for i, level in enumerate(levels)]
     above = [crossing(level.polygon, columns[i + 1])[1] for i, level in enumerate(levels)]
     inner = [(above[i] + below[i + 1]) / 2 for i in range(len(levels) - 1)]
@@ -100,7 +111,7 @@ def boundaries(levels: Sequence[Level], columns: Float) -> Float:
 def middle_columns(levels: Sequence[Level]) -> Float:
     """The middle column (5,) of the operator's box at each boundary."""
     middle = [(np.min(level.polygon[:, 1]) + np.max(level.polygon[:, 1])) / 2 for level in levels]
-    return np.array([middle[0], *[(a + b) / 2 for a, b in zip(middle, middle[1:], strict=False)], middle[-1]])
+    return np.array([middle[0], *[(a + b) / 2 for a, b in pairwise(middle)], middle[-1]])
 
 
 def compare(scan: Scan, name: str, held_out: bool) -> Row | None:
