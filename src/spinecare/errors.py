@@ -61,3 +61,7 @@ class TrainingError(SpineCareError):
 
 class PhantomError(SpineCareError):
     """Virtual patients that cannot be made as asked."""
+
+
+class EvaluationError(SpineCareError):
+    """Predictions that cannot be evaluated: shapes that disagree, labels or probabilities out of range."""
