@@ -1,0 +1,261 @@
+"""DICOM files to scans. What the tags mean stands in `tags.py`, how values become grey in `greyscale.py`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecare.errors import ScanError, UnreadableCode
+from spinecare.io.codestream import frame_size
+from spinecare.io.colour import split_colour
+from spinecare.io.greyscale import display_grey
+from spinecare.io.limits import check_bytes, check_frames, check_pixels, damaged
+from spinecare.io.tags import read_acquired, read_device, read_patient, read_spacing
+from spinecare.io.view import read_view, read_view_tags
+from spinecare.scan import Scan, Source
+from spinecare.settings import ReadLimits
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+COLOUR_SPACES = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"})
+GREY_SPACES = frozenset({"MONOCHROME1", "MONOCHROME2"})
+
+
+def looks_like_dicom(data: bytes) -> bool:
+    """True for the DICOM prefix after a preamble, and for a data set that starts right away.
+
+    Without a preamble the first element must be of group 2 or 8 (little or big endian) and, where its value
+    representation is written out, that must be two capital letters. `read_dicom` then decides.
+    """
+    if data[128:132] == b"DICM" or data[:4] == b"DICM":
+        return True
+    if len(data) < 12 or data[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        return False
+    implicit = int.from_bytes(data[4:8], "little") <= len(data)
+    return implicit or (data[4:6].isalpha() and data[4:6].isupper())
+
+
+def read_dicom(data: bytes, name: str, limits: ReadLimits = ReadLimits(), path: str | None = None) -> Scan:  # noqa: B008
+    """Read a DICOM file with one picture.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    name
+        What to call the file in messages.
+    limits
+        Bytes, pixels and frames, checked against the header before decoding.
+    path
+        Where the file came from, kept in `Scan.source`.
+
+    Returns
+    -------
+    Scan
+        `display` grey levels; see `greyscale.display_grey` for their scale. Colour files have `white` 255.
+
+    Raises
+    ------
+    ScanError
+        For anything that is not one readable picture.
+    """
+    check_bytes(len(data), name, limits)
+    # Decoders warn about files that they nevertheless read; a clinic can do nothing with that.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _read(data, name, limits, path)
+        except ScanError:
+            raise
+        except Exception as error:
+            raise damaged(name, "its contents contradict each other or break off") from error
+
+
+def _read(data: bytes, name: str, limits: ReadLimits, path: str | None) -> Scan:
+    dataset = _parse(data, name, limits)
+    _check_header(dataset, name, limits)
+    stored = _decode(dataset, name)
+    colour = None
+    if str(dataset.PhotometricInterpretation) in GREY_SPACES:
+        pixels, white = display_grey(stored, dataset)
+    else:
+        (pixels, colour), white = split_colour(_as_rgb(stored, dataset)), 255.0
+    sha256 = hashlib.sha256(data).hexdigest()
+    spacing_mm, spacing_source = read_spacing(dataset)
+    return Scan(
+        pixels=pixels,
+        white=white,
+        source=Source(
+            name=name,
+            sha256=sha256,
+            media_type="application/dicom",
+            path=path,
+            sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+            study_instance_uid=_text(dataset, "StudyInstanceUID"),
+        ),
+        patient=read_patient(dataset, fallback_key=sha256[:12]),
+        colour=colour,
+        spacing_mm=spacing_mm,
+        spacing_source=spacing_source,
+        view=read_view(dataset),
+        view_tags=read_view_tags(dataset),
+        device=read_device(dataset),
+        acquired=read_acquired(dataset),
+    )
+
+
+def _parse(data: bytes, name: str, limits: ReadLimits) -> Dataset:
+    """The data set, with a transfer syntax; pixels are not decoded yet."""
+    import pydicom
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    try:
+        _check_inflated_size(data, name, limits)
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+        keywords = {element.keyword for element in dataset if element.VR != "SQ"}
+    except ScanError:
+        raise
+    except Exception as error:
+        raise damaged(name, "it starts like DICOM, but cannot be read to its end") from error
+    if not keywords:
+        raise _not_dicom(name)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        if not keywords & {"Rows", "SOPClassUID", "PatientID", "StudyInstanceUID"}:
+            raise _not_dicom(name)
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _check_inflated_size(data: bytes, name: str, limits: ReadLimits) -> None:
+    """Refuse a deflated data set that inflates beyond the limit, without inflating it further than that."""
+    # pydicom has no public reader that stops before inflating.
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    stream = io.BytesIO(data)
+    read_preamble(stream, force=True)
+    if _read_file_meta_info(stream).get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = len(inflater.decompress(data[stream.tell() :], limits.max_bytes + 1))
+    check_bytes(max(inflated, 1), name, limits)
+
+
+def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
+    """Everything that must be right before a decoder sees the pixels."""
+    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
+        what = (
+            "is a DICOM directory"
+            if "DirectoryRecordSequence" in dataset
+            else "is DICOM, but holds no picture"
+        )
+        raise ScanError(
+            UnreadableCode.NO_PIXELS,
+            f"The file {name} {what}.",
+            "Send the file of the spine image itself, not a report or a directory.",
+        )
+    rows, cols = int(dataset.Rows), int(dataset.Columns)
+    check_pixels(rows, cols, name, limits)
+    check_frames(int(dataset.get("NumberOfFrames") or 1), name, limits)
+    space = str(dataset.get("PhotometricInterpretation") or "")
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    allocated, stored = int(dataset.get("BitsAllocated") or 0), int(dataset.get("BitsStored") or 0)
+    right_samples = samples == (1 if space in GREY_SPACES or space == "PALETTE COLOR" else 3)
+    if space not in GREY_SPACES | COLOUR_SPACES or not right_samples:
+        raise _unsupported(name, f"colour space {space or 'not given'} with {samples} samples a pixel")
+    if allocated not in (8, 16) or not 1 <= stored <= allocated:
+        raise _unsupported(name, f"{stored} bits stored in {allocated}")
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_codestream(dataset, rows, cols, name)
+
+
+def _check_codestream(dataset: Dataset, rows: int, cols: int, name: str) -> None:
+    """A compressed frame must have the size that the tags say: a decoder allocates what the frame says."""
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in JPEGTransferSyntaxes + JPEGLSTransferSyntaxes + JPEG2000TransferSyntaxes:
+        return
+    size = frame_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
+    if size is None:
+        raise damaged(name, "its compressed picture has no readable header")
+    if size != (rows, cols):
+        raise damaged(name, f"it says {rows} x {cols} pixels, its compressed picture {size[0]} x {size[1]}")
+
+
+def _decode(dataset: Dataset, name: str) -> npt.NDArray[Any]:
+    """Stored values (rows, cols) or RGB (rows, cols, 3) of the first frame."""
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated:
+        _quiet_gdcm()
+    try:
+        decoder = get_decoder(syntax)
+        available = decoder.is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        raise _unsupported(name, f"transfer syntax {syntax.name}")
+    try:
+        # `raw=False` turns every YBR into RGB.
+        values, _ = decoder.as_array(dataset, index=0, raw=False)
+    except Exception as error:
+        raise damaged(name, "its picture breaks off or cannot be decoded") from error
+    return np.asarray(values)
+
+
+def _as_rgb(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
+    """Colour values to 8 bits."""
+    if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        rgb = apply_color_lut(stored, dataset)[..., :3]
+        bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+        # An 8-bit palette may stand in 16-bit entries.
+        bits = 8 * rgb.dtype.itemsize if rgb.max(initial=0) >= 2**bits else bits
+    else:
+        rgb, bits = stored, int(dataset.BitsStored)
+    if bits == 8:
+        return rgb.astype(np.uint8)
+    return np.rint(rgb.astype(np.float32) * (255.0 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
+
+
+def _quiet_gdcm() -> None:
+    """gdcm writes to the terminal from C++; what it has to say comes back as an exception anyway."""
+    try:
+        import gdcm
+    except ImportError:
+        return
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+
+
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    return str(dataset.get(keyword) or "").strip() or None
+
+
+def _not_dicom(name: str) -> ScanError:
+    return ScanError(
+        UnreadableCode.NOT_A_PICTURE,
+        f"The file {name} is neither a DICOM file nor a picture.",
+        "Send the scan as DICOM, PNG, JPEG, TIFF or BMP.",
+    )
+
+
+def _unsupported(name: str, what: str) -> ScanError:
+    return ScanError(
+        UnreadableCode.UNSUPPORTED_ENCODING,
+        f"The file {name} stores its picture in a way that is not supported: {what}.",
+        "Export it as uncompressed DICOM or as PNG.",
+    )

@@ -1,0 +1,174 @@
+"""PNG, JPEG, TIFF and BMP files to scans."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spinecare.errors import ScanError, UnreadableCode
+from spinecare.io.colour import split_colour
+from spinecare.io.limits import check_bytes, check_frames, check_pixels, damaged
+from spinecare.scan import Float32, Patient, Scan, Source, UInt8
+from spinecare.settings import ReadLimits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "TIFF": "image/tiff", "BMP": "image/bmp"}
+
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT, _TIFF_PHOTOMETRIC = 322, 323, 262
+_EXIF_ORIENTATION = 0x0112
+
+
+def picture_format(data: bytes) -> str | None:
+    """The format by its first bytes: a key of `MEDIA_TYPES`, or None."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return "TIFF"
+    # "BM" alone starts many a text; the rest is the offset of the pixels after two reserved words.
+    if data[:2] == b"BM" and data[6:10] == b"\x00\x00\x00\x00":
+        return "BMP"
+    return None
+
+
+def read_picture(data: bytes, name: str, limits: ReadLimits = ReadLimits(), path: str | None = None) -> Scan:  # noqa: B008
+    """Read a PNG, JPEG, TIFF or BMP picture.
+
+    Parameters
+    ----------
+    data
+        The whole file.
+    name
+        What to call the file in messages.
+    limits
+        Bytes, pixels and frames, checked against the header before decoding.
+    path
+        Where the file came from, kept in `Scan.source`.
+
+    Returns
+    -------
+    Scan
+        `display` grey levels: `white` is 255, or for 16-bit grey the largest value of the picture, because
+        such a file does not say how many of its 16 bits are used. Transparency is laid on black, the EXIF
+        orientation is applied; `colour` is None when the channels are equal everywhere. The patient's key
+        is from the file's hash.
+
+    Raises
+    ------
+    ScanError
+        For anything that is not one readable picture.
+    """
+    check_bytes(len(data), name, limits)
+    kind = picture_format(data)
+    if kind is None:
+        raise ScanError(
+            UnreadableCode.NOT_A_PICTURE,
+            f"The file {name} is not a PNG, JPEG, TIFF or BMP picture.",
+            "Send the scan as DICOM, PNG, JPEG, TIFF or BMP.",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            pixels, white, colour = _decode(data, kind, name, limits)
+        except ScanError:
+            raise
+        except Exception as error:
+            raise damaged(name, f"its {kind} data break off or cannot be decoded") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Scan(
+        pixels=pixels,
+        white=white,
+        source=Source(name=name, sha256=sha256, media_type=MEDIA_TYPES[kind], path=path),
+        patient=Patient(key=sha256[:12]),
+        colour=colour,
+    )
+
+
+def _decode(data: bytes, kind: str, name: str, limits: ReadLimits) -> tuple[Float32, float, UInt8 | None]:
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=(kind,))
+    except Image.DecompressionBombError as error:
+        # Pillow's own limit; ours says it in a sentence.
+        raise ScanError(
+            UnreadableCode.TOO_MANY_PIXELS,
+            f"The picture in {name} has too many pixels; at most {limits.max_pixels:,} are read.",
+            "Send the scan in the size in which the scanner exported it.",
+        ) from error
+    with image:
+        _check_header(image, name, limits)
+        image.load()
+        image = _upright(image)
+        if image.mode.startswith("I;16") or image.mode == "I":
+            return _sixteen_bits(image, name)
+        if image.mode == "F":
+            raise _unsupported(name, "floating-point grey values")
+        pixels, colour = split_colour(_rgb(image, name))
+        return pixels, 255.0, colour
+
+
+def _check_header(image: Image, name: str, limits: ReadLimits) -> None:
+    """Pixels and frames, without decoding any."""
+    check_pixels(image.height, image.width, name, limits)
+    if image.format == "TIFF":
+        tags: Any = getattr(image, "tag_v2", {})
+        tile = (tags.get(_TIFF_TILE_HEIGHT, 1), tags.get(_TIFF_TILE_WIDTH, 1))
+        check_pixels(int(tile[0]), int(tile[1]), name, limits)
+        # Counting all frames of a TIFF would follow a chain that can be millions long.
+        try:
+            image.seek(limits.max_frames)
+        except EOFError:
+            image.seek(0)
+        else:
+            check_frames(limits.max_frames + 1, name, limits, at_least=True)
+    elif image.format != "MPO":
+        # In a phone's JPEG (MPO) the other pictures are previews and depth maps of the first.
+        check_frames(int(getattr(image, "n_frames", 1)), name, limits)
+
+
+def _upright(image: Image) -> Image:
+    """Apply the EXIF orientation; broken EXIF says nothing."""
+    from PIL import ImageOps
+
+    try:
+        if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
+
+
+def _sixteen_bits(image: Image, name: str) -> tuple[Float32, float, None]:
+    """Grey levels of a picture with more than 8 bits, 0 ... its largest value."""
+    values = np.asarray(image).astype(np.float32)
+    if values.min() < 0 or values.max() > 65535:
+        raise _unsupported(name, "more than 16 bits a pixel")
+    white = max(float(values.max()), 1.0)
+    return values, white, None
+
+
+def _rgb(image: Image, name: str) -> UInt8:
+    """Any 8-bit mode to RGB, transparency laid on black."""
+    try:
+        if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+            rgba = np.asarray(image.convert("RGBA"), dtype=np.float32)
+            return np.rint(rgba[..., :3] * (rgba[..., 3:] / 255.0)).astype(np.uint8)
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except ValueError as error:
+        raise _unsupported(name, f"colour mode {image.mode}") from error
+
+
+def _unsupported(name: str, what: str) -> ScanError:
+    return ScanError(
+        UnreadableCode.UNSUPPORTED_ENCODING,
+        f"The picture {name} is stored in a way that is not supported: {what}.",
+        "Save it as 8-bit or 16-bit PNG.",
+    )
