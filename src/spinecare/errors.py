@@ -21,6 +21,7 @@ class UnreadableCode(StrEnum):
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     NO_PIXELS = "no_pixels"
     DAMAGED = "damaged"
+    INTERNAL_ERROR = "internal_error"
 
 
 class SpineCareError(Exception):
@@ -43,6 +44,20 @@ class ScanError(SpineCareError):
     def __init__(self, code: UnreadableCode, reason: str, hint: str) -> None:
         super().__init__(f"{reason} {hint}")
         self.code = code
+        self.reason = reason
+        self.hint = hint
+
+
+class AssessmentError(SpineCareError):
+    """A step that failed inside, on a file that could be read: no label is given.
+
+    `reason` and `hint` are sentences, as in `ScanError`; the cause is chained as `__cause__`.
+    """
+
+    code = UnreadableCode.INTERNAL_ERROR
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(f"{reason} {hint}")
         self.reason = reason
         self.hint = hint
 

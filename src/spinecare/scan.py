@@ -267,7 +267,10 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """The answer to one scan. `category` and `osteoporosis` are None when abstained."""
+    """The answer to one scan. `category` and `osteoporosis` are None when abstained.
+
+    `timings_ms` is the wall time of each step on the way here, in milliseconds.
+    """
 
     source: Source
     patient: Patient
@@ -289,6 +292,7 @@ class Assessment:
     acquired: date | None
     device: str | None
     prepared: Prepared
+    timings_ms: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Denoise = Literal["off", "gaussian", "nlm", "wavelet"]
@@ -34,3 +35,29 @@ class PrepareSettings:
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """What one request to the web service may cost.
+
+    `max_file_bytes` of one file, `max_request_bytes` of a whole upload, `max_files` in it;
+    `workers` is the number of scans assessed at the same time.
+    """
+
+    max_file_bytes: int = 32 * 1024 * 1024
+    max_request_bytes: int = 128 * 1024 * 1024
+    max_files: int = 20
+    workers: int = 2
+
+
+def _default_threads() -> int:
+    # More than four threads gain nothing on pictures this small and take cores from other requests.
+    return min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """How the members run: `threads` inside one ONNX Runtime session."""
+
+    threads: int = field(default_factory=_default_threads)
