@@ -3,8 +3,7 @@
 Screen crops of DXA reports carry the operator's region of interest in colour: a box with five lines
 across it (the boundaries of L1 to L4), the level names as text, and the outline of the bone. The
 picture under them is grey, so colour is what tells them apart. Resizing and JPEG have usually spread
-the colour over a few pixels; the lines are therefore searched as whole straight lines (a small Hough
-vote) and placed with the brightness, which stays sharp.
+the colour over a few pixels, but the brightness of the thin lines stays sharp; both are used.
 """
 
 from __future__ import annotations
@@ -13,19 +12,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from spinecare.prepare.roi import Float64, find_box
 from spinecare.scan import LEVEL_NAMES, Bool, Float32, Level, Scan, UInt8
-
-Float64 = npt.NDArray[np.float64]
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # A drawing is thin: a picture with more colour than this is a colour picture, not a scan with lines.
 MOST_COLOURED = 0.25
 # Colour distance (grey levels of 255) below which JPEG noise and drawing can't be told apart.
 LEAST_TINT = 10.0
-# Lines are voted for on a grid of about this many pixels; larger scans are reduced by block maxima.
-VOTE_SIZE = 320
+# How much brighter than its dark neighbours a thin line is at least (grey levels of 255).
+LEAST_RIDGE = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +53,18 @@ def read_overlay(scan: Scan) -> Overlay:
     nothing = np.zeros(scan.pixels.shape, dtype=np.bool_)
     if scan.colour is None or min(scan.pixels.shape) < 32:
         return Overlay((), None, nothing)
-    luma = scan.colour.astype(np.float32) @ LUMA
+    luma = np.asarray(cv2.cvtColor(scan.colour, cv2.COLOR_RGB2GRAY), dtype=np.float32)
     tint, coloured = _tint(scan.colour, luma)
-    if coloured < 0.001:
-        return Overlay((), None, nothing)
     if coloured > MOST_COLOURED:
         note = "The picture is in colour all over: nothing in it is read as a drawing."
         return Overlay((), None, nothing, (note,))
-    box = _box(tint, luma)
-    mask = _drawn(tint)
+    surely = tint[tint > LEAST_TINT]
+    if surely.size < 0.001 * tint.size:
+        return Overlay((), None, nothing)
+    strong = float(np.percentile(surely, 80.0))
+    thin = _thin(luma)
+    mask = _drawn(tint > 0.3 * strong, thin)
+    box = find_box(tint, luma, strong)
     if box is None:
         note = "Coloured drawing found, but no box with five lines across: no levels read from it."
         return Overlay((), None, mask, (note,))
@@ -72,11 +72,12 @@ def read_overlay(scan: Scan) -> Overlay:
         Level(name, np.stack([top[0], top[1], bottom[1], bottom[0]]).astype(np.float32), "operator_roi", 1.0)
         for name, top, bottom in zip(LEVEL_NAMES, box[:-1], box[1:], strict=True)
     )
-    outline = _bone_outline(tint, levels)
-    notes = ("Levels read from the operator's burned-in region of interest.",)
+    outline = _bone_outline((tint > 0.25 * strong) & thin, levels)
+    mask |= _text(mask, levels) | _on_box(box, tint > 0.2 * strong)
+    notes: tuple[str, ...] = ("Levels read from the operator's burned-in region of interest.",)
     if outline is None:
         notes += ("The operator's bone outline is not closed or not there.",)
-    return Overlay(levels, outline, mask | _text(mask, levels), notes)
+    return Overlay(levels, outline, mask, notes)
 
 
 def _tint(colour: UInt8, luma: Float32) -> tuple[Float32, float]:
@@ -85,149 +86,43 @@ def _tint(colour: UInt8, luma: Float32) -> tuple[Float32, float]:
     The drawing's colour is the mean direction of the most coloured pixels, so that any one colour works.
     """
     chroma = colour.astype(np.float32) - luma[..., None]
-    distance = np.linalg.norm(chroma, axis=2)
-    coloured = float((distance > 2.0 * LEAST_TINT).mean())
-    strongest = chroma[distance >= max(float(np.percentile(distance, 99.0)), 1.0)]
-    if not len(strongest):
-        return np.zeros_like(luma), 0.0
-    direction = strongest.mean(axis=0)
+    squared = np.einsum("rck,rck->rc", chroma, chroma)
+    coloured = float((squared > (2.0 * LEAST_TINT) ** 2).mean())
+    strongest = chroma[squared > max(0.25 * float(squared.max()), LEAST_TINT**2)]
+    direction = strongest.mean(axis=0) if len(strongest) else np.zeros(3, dtype=np.float32)
     length = float(np.linalg.norm(direction))
-    if length < 0.5 * LEAST_TINT:  # colours in every direction, or hardly any
-        return np.zeros_like(luma), coloured if coloured > MOST_COLOURED else 0.0
+    if length < LEAST_TINT:  # hardly any colour, or colours in every direction
+        return np.zeros_like(luma), coloured
     return np.maximum(chroma @ (direction / length), 0.0).astype(np.float32), coloured
 
 
-def _box(tint: Float32, luma: Float32) -> list[Float64] | None:
-    """The five lines across the box, each as its two ends [(row, left col), (row, right col)], or None."""
-    step = max(1, round(max(tint.shape) / VOTE_SIZE))
-    strong = max(float(np.percentile(tint, 99.0)), LEAST_TINT)
-    response = _blocks((tint > 0.33 * strong).astype(np.float32), step)
-    sides = _sides(response)
-    if sides is None:
-        return None
-    across = _across(response, sides)
-    if len(across) != 5:
-        return None
-    scale = np.array([step, 1.0])  # offsets grow with the grid, slopes stay
-    sides, across = [line * scale for line in sides], [line * scale for line in across]
-    first, last = sides[0][0], sides[1][0] + sides[1][1] * tint.shape[0]
-    across = [_fit(line, _ridge(tint, luma), min(first, last), max(first, last), step) for line in across]
-    sides = [_fit(line, _ridge(tint.T, luma.T), across[0][0], across[-1][0], step) for line in sides]
-    return [np.stack([_cross(line, side) for side in sides]) for line in across]
+def _thin(luma: Float32) -> Bool:
+    """Thin bright structures: brighter than an opening by about two line widths (a white top hat)."""
+    size = 5 if max(luma.shape) < 480 else 9
+    opened = cv2.morphologyEx(
+        luma, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    )
+    return np.asarray(luma - opened > LEAST_RIDGE, dtype=np.bool_)
 
 
-def _blocks(image: Float32, step: int) -> Float32:
-    """Block maxima: thin lines survive a reduction by `step`."""
-    rows, cols = (n // step * step for n in image.shape)
-    blocks = image[:rows, :cols].reshape(rows // step, step, cols // step, step)
-    return np.asarray(blocks.max(axis=(1, 3)), dtype=np.float32)
+def _drawn(coloured: Bool, thin: Bool) -> Bool:
+    """Every pixel that the drawing touches: coloured thin structures and a pixel around them.
 
-
-def _votes(response: Float32, cols: npt.NDArray[np.intp], slopes: Float64) -> Float32:
-    """Share of the columns `cols` in which the line offset + slope * col meets the drawing: (slopes, offsets).
-
-    The offset is the line's row at column 0, from -rows // 2 on, so slanted lines may start outside.
+    Colour alone would cover too much: JPEG spreads it over blocks of 16 pixels.
     """
-    rows = response.shape[0]
-    pad = rows // 2
-    padded = np.pad(cv2.dilate(response, np.ones((3, 1), np.uint8)), ((2 * pad, 2 * pad), (0, 0)))
-    votes = np.zeros((len(slopes), rows + 2 * pad), dtype=np.float32)
-    for k, slope in enumerate(slopes):
-        for col in cols:
-            start = pad + round(slope * col)
-            votes[k] += padded[max(start, 0) : max(start, 0) + rows + 2 * pad, col]
-    return votes / np.float32(len(cols))
+    core = (coloured & thin).astype(np.uint8)
+    return np.asarray(
+        cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0, dtype=np.bool_
+    )
 
 
-def _sides(response: Float32) -> list[Float64] | None:
-    """The left and the right side of the box as (col at row 0, slope); the picture's edge where one is cut off."""
-    rows, cols = response.shape
-    slopes = np.linspace(-0.12, 0.12, 13)
-    votes = _votes(response.T.copy(), np.arange(0, rows, 2), slopes)
-    at_middle = np.full((len(slopes), cols), 0.0, dtype=np.float32)
-    pad = cols // 2
-    for k, slope in enumerate(slopes):
-        start = pad - round(slope * rows / 2)
-        at_middle[k] = votes[k, start : start + cols]
-    best = at_middle.max(axis=0)
-    strong = np.flatnonzero(best > max(0.3, 0.6 * float(best.max())))
-    if not len(strong):
-        return None
-
-    def line(candidates: npt.NDArray[np.intp]) -> Float64:
-        col = candidates[np.argmax(best[candidates])]
-        slope = slopes[np.argmax(at_middle[:, col])]
-        return np.array([col - slope * rows / 2, slope])
-
-    left, right = strong[strong <= strong[0] + 4], strong[strong >= strong[-1] - 4]
-    lines = [line(left), line(right)]
-    if right[-1] - left[0] < 0.3 * cols:  # only one side is in the picture
-        cut_off = 1 if left[0] < cols / 2 else 0
-        lines[cut_off] = np.array([cols - 1.0, 0.0]) if cut_off else np.array([0.0, 0.0])
-    return lines
-
-
-def _across(response: Float32, sides: list[Float64]) -> list[Float64]:
-    """Up to five lines across the box as (row at col 0, slope), from the top down.
-
-    A boundary of a level reaches both sides of the box; the bone outline, of the same colour, does not.
-    Only the outer quarters of the box vote, each by itself.
-    """
-    rows = response.shape[0]
-    middle = [side[0] + side[1] * rows / 2 for side in sides]
-    quarter = 0.25 * (middle[1] - middle[0])
-    slopes = np.linspace(-0.36, 0.36, 37)
-    left = _votes(response, np.arange(middle[0] + 3, middle[0] + quarter).astype(np.intp), slopes)
-    right = _votes(response, np.arange(middle[1] - quarter, middle[1] - 2).astype(np.intp), slopes)
-    score = 0.25 * (left + right) + 0.5 * np.minimum(left, right)
-    pad = rows // 2
-    offsets = np.arange(score.shape[1])[None] - pad
-    ends = [offsets + slopes[:, None] * col for col in middle]
-    found: list[Float64] = []
-    while len(found) < 5 and score.max() > 0.45:
-        k, o = np.unravel_index(int(np.argmax(score)), score.shape)
-        found.append(np.array([o - pad, slopes[k]]))
-        gaps = [end - end[k, o] for end in ends]
-        near = (np.abs(gaps[0] + gaps[1]) < 0.09 * rows) | (gaps[0] * gaps[1] < 0)
-        score[near] = 0.0
-    return sorted(found, key=lambda line: float(line[0] + line[1] * sum(middle) / 2))
-
-
-def _ridge(tint: Float32, luma: Float32) -> Float32:
-    """Where it is coloured and brighter than above and below: thin lines across."""
-    above_below = 0.5 * (np.roll(luma, 3, axis=0) + np.roll(luma, -3, axis=0))
-    return np.asarray(tint * np.clip(luma - above_below, 0.0, None), dtype=np.float32)
-
-
-def _fit(line: Float64, ridge: Float32, first: float, last: float, step: int) -> Float64:
-    """Place a line on the ridge within a few pixels of where it was voted for (two rounds of least squares)."""
-    cols = np.arange(max(0, int(first)), min(ridge.shape[1], int(last) + 1))
-    for reach in (2 * step + 1, step + 1):
-        window = np.arange(-reach, reach + 1)
-        rows = np.rint(line[0] + line[1] * cols)[:, None].astype(np.intp) + window
-        inside = (rows >= 0) & (rows < ridge.shape[0])
-        weight = np.where(inside, ridge[np.clip(rows, 0, ridge.shape[0] - 1), cols[:, None]], 0.0)
-        mass = weight.sum(axis=1)
-        hit = mass > 0.2 * np.median(mass)
-        if hit.sum() < 8 or not mass.any():
-            return line
-        row = (weight * rows).sum(axis=1)[hit] / mass[hit]
-        slope, offset = np.polyfit(cols[hit], row, 1)
-        line = np.array([offset, slope])
-    return line
-
-
-def _cross(across: Float64, side: Float64) -> Float64:
-    """The point (row, col) where row = a + b col meets col = c + d row."""
-    row = (across[0] + across[1] * side[0]) / (1.0 - across[1] * side[1])
-    return np.array([row, side[0] + side[1] * row])
-
-
-def _drawn(tint: Float32) -> Bool:
-    """Every pixel that the drawing touches: coloured ones, and one pixel around them for anti-aliasing."""
-    strong = max(float(np.percentile(tint, 99.0)), LEAST_TINT)
-    core = (tint > 0.3 * strong).astype(np.uint8)
-    return cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
+def _on_box(box: list[Float64], coloured: Bool) -> Bool:
+    """The lines of the box themselves, also where they are no brighter than the bone under them."""
+    lines = np.zeros(coloured.shape, dtype=np.uint8)
+    strokes = [*box, np.stack([line[0] for line in box]), np.stack([line[1] for line in box])]
+    for stroke in strokes:
+        cv2.polylines(lines, [np.rint(stroke[:, ::-1]).astype(np.int32)], False, 1, 3)
+    return (lines > 0) & coloured
 
 
 def _text(mask: Bool, levels: tuple[Level, ...]) -> Bool:
@@ -254,22 +149,19 @@ def _text(mask: Bool, levels: tuple[Level, ...]) -> Bool:
     return text > 0
 
 
-def _bone_outline(tint: Float32, levels: tuple[Level, ...]) -> Bool | None:
+def _bone_outline(drawn: Bool, levels: tuple[Level, ...]) -> Bool | None:
     """The region inside the drawn outline: what a flood from the sides of the box doesn't reach."""
-    strong = max(float(np.percentile(tint, 99.0)), LEAST_TINT)
-    wall = cv2.morphologyEx(
-        (tint > 0.25 * strong).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
-    )
-    bone = np.zeros(tint.shape, dtype=np.uint8)
+    wall = cv2.morphologyEx(drawn.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    bone = np.zeros(drawn.shape, dtype=np.uint8)
     for level in levels:
-        box = np.zeros(tint.shape, dtype=np.uint8)
+        box = np.zeros(drawn.shape, dtype=np.uint8)
         corners = np.rint(level.polygon[:, ::-1]).astype(np.int32)
         cv2.fillPoly(box, [corners], 1)
-        beside = np.zeros(tint.shape, dtype=np.uint8)
+        beside = np.zeros(drawn.shape, dtype=np.uint8)
         reach = max(2, round(0.03 * float(np.ptp(level.polygon[:, 1]))))
         for a, b in ((corners[0], corners[3]), (corners[1], corners[2])):
             cv2.line(beside, a.tolist(), b.tolist(), 1, 2 * reach + 1)
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(box & (1 - wall), connectivity=4)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(box & (1 - wall), connectivity=4)
         outside = np.unique(parts[(beside > 0) & (parts > 0)])
         sizes = stats[:, cv2.CC_STAT_AREA].copy()
         sizes[0] = 0
