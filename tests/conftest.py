@@ -27,3 +27,11 @@ def idxa(shared_data: Path) -> Path:
 def spine_dxa(shared_data: Path) -> Path:
     """The folder of the 139 real Hologic screen crops with their manifest."""
     return shared_data / "spine_dxa"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small, valid bundle that was not trained. Copy it before changing a byte."""
+    from make_bundle import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundle"))

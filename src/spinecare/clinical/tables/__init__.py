@@ -1,0 +1,1 @@
+"""Clinical numbers, as JSON with their source, version and date; read by `spinecare.clinical.rules`."""
