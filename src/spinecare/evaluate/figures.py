@@ -123,7 +123,8 @@ def reliability_svg(model: ModelEvaluation) -> str:
 def figures_of(evaluation: Evaluation) -> dict[str, str]:
     """Every picture of an evaluation by its file name without ending."""
     pictures = {"roc": roc_svg(evaluation.models)}
-    for name, model in evaluation.models.items():
+    # The stack's pictures first: it is what the product answers with.
+    for name, model in sorted(evaluation.models.items(), key=lambda item: item[0] != "stack"):
         safe = re.sub(r"\W+", "_", name)
         pictures[f"confusion_{safe}"] = confusion_svg(model)
         pictures[f"reliability_{safe}"] = reliability_svg(model)

@@ -1,8 +1,8 @@
 """The metrics: validated first, then plain numpy.
 
-Every metric takes `weights`, float (n,) or (replicates, n): how often each row counts. One set of weights gives
-one number, many give one number a replicate, which is how the bootstrap gets its thousands at once. What cannot
-be computed (a class is absent, nobody was called positive) is nan, never an invented number.
+Every metric takes `weights`, float (n,) or (replicates, n): how often each row counts. One set of weights
+gives one number, many give one number a replicate, which is how the bootstrap gets its thousands at once. What
+cannot be computed (a class is absent, nobody was called positive) is nan, never an invented number.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _newton(x: Float, yes: Bool, weights: Float, usable: Bool, offset: Float) ->
 
 
 def reliability(positive: npt.ArrayLike, p: npt.ArrayLike, bins: int = 10) -> dict[str, Any]:
-    """Equal-width bins of p: `edges` (bins + 1), `count`, `predicted` mean, `observed` share (nan if empty)."""
+    """Equal-width bins of p: `edges` (bins + 1), `count`, mean `predicted`, `observed` share (nan: empty)."""
     yes = np.asarray(positive, dtype=bool)
     s = check_score(p, len(yes))
     edges = np.linspace(0, 1, bins + 1)
