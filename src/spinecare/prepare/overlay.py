@@ -72,7 +72,7 @@ def read_overlay(scan: Scan) -> Overlay:
         Level(name, np.stack([top[0], top[1], bottom[1], bottom[0]]).astype(np.float32), "operator_roi", 1.0)
         for name, top, bottom in zip(LEVEL_NAMES, box[:-1], box[1:], strict=True)
     )
-    outline = _bone_outline((tint > 0.25 * strong) & thin, levels)
+    outline = _bone_outline(tint > 0.25 * strong, thin, levels)
     mask |= _text(mask, levels) | _on_box(box, tint > 0.2 * strong)
     notes: tuple[str, ...] = ("Levels read from the operator's burned-in region of interest.",)
     if outline is None:
@@ -126,51 +126,83 @@ def _on_box(box: list[Float64], coloured: Bool) -> Bool:
 
 
 def _text(mask: Bool, levels: tuple[Level, ...]) -> Bool:
-    """The rectangles behind the level names, which hide the scan too, beside the left or the right side."""
-    text = np.zeros(mask.shape, dtype=np.uint8)
+    """The rectangles behind the level names, which hide the scan too, beside the left or the right side.
+
+    The name stands at the same offset from the corner of every level, so levels where it was read badly
+    take the offset from the others.
+    """
+    text = np.zeros(mask.shape, dtype=np.bool_)
     height = float(np.median([level.bottom_row - level.top_row for level in levels]))
-    for level in levels:
-        for side, corner in ((1, level.polygon[0]), (-1, level.polygon[1])):
-            top, near = round(float(corner[0]) + 2), round(float(corner[1]) + 3 * side)
-            far = near + side * round(0.5 * height)
-            rows = slice(max(top, 0), max(top + round(0.45 * height), 0))
-            cols = slice(max(min(near, far), 0), max(near, far, 0))
-            window = np.ascontiguousarray(mask[rows, cols]).astype(np.uint8)
-            if not window.any():
+    for side in (1, -1):
+        corners = [level.polygon[0 if side > 0 else 1] for level in levels]
+        windows = [_corner(mask, corner, side, height) for corner in corners]
+        found = [name for name in (_name_in(window, height) for window in windows) if name is not None]
+        if not found:
+            continue
+        top, left, bottom, right = np.median(found, axis=0).round().astype(int)
+        for window, corner in zip(windows, corners, strict=True):
+            if window[top:bottom, left:right].mean() < 0.2:
                 continue
-            joined = cv2.morphologyEx(np.pad(window, 4), cv2.MORPH_CLOSE, np.ones((3, 5), np.uint8))[
-                4:-4, 4:-4
-            ]
-            count, _, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-            for x, y, w, h, area in boxes[1:count]:
-                if 0.15 * height < w < 0.48 * height and h < 0.42 * height and area > 0.3 * w * h:
-                    y0, x0 = max(rows.start + y - 3, 0), max(cols.start + x - 2, 0)
-                    text[y0 : rows.start + y + h + 3, x0 : cols.start + x + w + 2] = 1
-    return text > 0
+            rows = np.clip(round(float(corner[0])) + 2 + np.array([top - 3, bottom + 3]), 0, mask.shape[0])
+            cols = round(float(corner[1])) + side * (3 + np.array([left - 2, right + 1]))
+            cols = np.clip(np.sort(cols) + np.array([0, 1]), 0, mask.shape[1])
+            text[slice(*rows), slice(*cols)] = True
+    return text
 
 
-def _bone_outline(drawn: Bool, levels: tuple[Level, ...]) -> Bool | None:
-    """The region inside the drawn outline: what a flood from the sides of the box doesn't reach."""
-    wall = cv2.morphologyEx(drawn.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    bone = np.zeros(drawn.shape, dtype=np.uint8)
-    for level in levels:
-        box = np.zeros(drawn.shape, dtype=np.uint8)
-        corners = np.rint(level.polygon[:, ::-1]).astype(np.int32)
-        cv2.fillPoly(box, [corners], 1)
-        beside = np.zeros(drawn.shape, dtype=np.uint8)
-        reach = max(2, round(0.03 * float(np.ptp(level.polygon[:, 1]))))
-        for a, b in ((corners[0], corners[3]), (corners[1], corners[2])):
-            cv2.line(beside, a.tolist(), b.tolist(), 1, 2 * reach + 1)
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(box & (1 - wall), connectivity=4)
-        outside = np.unique(parts[(beside > 0) & (parts > 0)])
-        sizes = stats[:, cv2.CC_STAT_AREA].copy()
-        sizes[0] = 0
-        sizes[outside] = 0
-        if not 0.08 < sizes.max() / max(int(box.sum()), 1) < 0.9:
-            return None
-        kept = np.flatnonzero(sizes > 0.05 * sizes.max())
-        bone |= cv2.dilate(np.isin(parts, kept).astype(np.uint8), np.ones((3, 3), np.uint8)) & box
-    return bone > 0
+def _corner(mask: Bool, corner: Float32, side: int, height: float) -> Bool:
+    """The mask beside the upper corner of a level, inside the box, with the side of the box at the left."""
+    reach_rows, reach_cols = round(0.45 * height), round(0.5 * height)
+    padded = np.pad(mask, reach_cols + 4)
+    row = int(np.clip(round(float(corner[0])) + 2, 0, mask.shape[0] - 1)) + reach_cols + 4
+    col = int(np.clip(round(float(corner[1])) + 3 * side, 0, mask.shape[1] - 1)) + reach_cols + 4
+    return np.asarray(padded[row : row + reach_rows, col : col + side * reach_cols : side])
+
+
+def _name_in(window: Bool, height: float) -> tuple[int, int, int, int] | None:
+    """Top, left, bottom, right of the level's name in the window, or None."""
+    joined = cv2.morphologyEx(np.pad(window.astype(np.uint8), 4), cv2.MORPH_CLOSE, np.ones((3, 5), np.uint8))
+    count, _, boxes, _ = cv2.connectedComponentsWithStats(joined[4:-4, 4:-4], connectivity=8)
+    for x, y, w, h, area in boxes[1:count]:
+        if 0.2 * height < w < 0.48 * height and 0.14 * height < h < 0.42 * height and area > 0.4 * w * h:
+            return int(y), int(x), int(y + h), int(x + w)
+    return None
+
+
+def _bone_outline(coloured: Bool, thin: Bool, levels: tuple[Level, ...]) -> Bool | None:
+    """The region inside the drawn outline: what a flood from the sides of the box doesn't reach.
+
+    Colour and brightness together give the finest wall, but may leave gaps; colour alone is the second try.
+    """
+    for wall, size in ((coloured & thin, 3), (coloured & thin, 5), (coloured, 3)):
+        closed = cv2.morphologyEx(wall.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
+        bone = np.zeros(coloured.shape, dtype=np.uint8)
+        if all(_fill_inside(closed, level, bone) for level in levels):
+            bone = cv2.morphologyEx(np.pad(bone, 5), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))[5:-5, 5:-5]
+            return np.asarray(bone > 0, dtype=np.bool_)
+    return None
+
+
+def _fill_inside(wall: UInt8, level: Level, bone: UInt8) -> bool:
+    """Fill in `bone` what `wall` keeps from both sides of a level's box; False when that is no vertebra."""
+    corners = np.rint(level.polygon[:, ::-1]).astype(np.int32)
+    low = np.maximum(corners.min(axis=0) - 2, 0)
+    window = slice(low[1], corners[:, 1].max() + 3), slice(low[0], corners[:, 0].max() + 3)
+    wall, bone, corners = wall[window], bone[window], corners - low
+    box, beside = np.zeros(wall.shape, dtype=np.uint8), np.zeros(wall.shape, dtype=np.uint8)
+    cv2.fillPoly(box, [corners], 1)
+    reach = max(2, round(0.03 * float(np.ptp(level.polygon[:, 1]))))
+    for a, b in ((corners[0], corners[3]), (corners[1], corners[2])):
+        cv2.line(beside, a.tolist(), b.tolist(), 1, 2 * reach + 1)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(box & (1 - wall), connectivity=4)
+    sizes = stats[:, cv2.CC_STAT_AREA].copy()
+    sizes[parts[beside > 0]] = 0
+    sizes[0] = 0
+    if not 0.12 < sizes.sum() / max(int(box.sum()), 1) < 0.85:
+        return False
+    kept = sizes > 0.05 * sizes.max()
+    bone |= cv2.dilate(kept[parts].astype(np.uint8), np.ones((3, 3), np.uint8)) & box
+    return True
 
 
 def remove_overlay(grey: Float32, mask: Bool) -> Float32:
@@ -193,20 +225,18 @@ def remove_overlay(grey: Float32, mask: Bool) -> Float32:
     if not mask.any() or mask.all():
         return grey.copy()
     known = (~mask).astype(np.float32)
+    ground = grey * known
     smooth = np.zeros_like(grey)
-    weight = np.zeros_like(grey)
-    for size in (5, 9, 17, 33, 65, 2 * max(grey.shape) + 1):
-        # The smallest window that holds enough of the scan decides; larger ones only fill what is left.
-        share = cv2.GaussianBlur(known, (0, 0), size / 4.0) if size < 65 else cv2.blur(known, (size, size))
-        if size < 65:
-            value = cv2.GaussianBlur(grey * known, (0, 0), size / 4.0)
-        else:
-            value = cv2.blur(grey * known, (size, size))
-        take = (weight == 0) & (share > 0.15 if size < 65 else share > 0)
+    empty = np.ones(grey.shape, dtype=np.bool_)
+    # The smallest window that holds enough of the scan decides; larger ones only fill what is left.
+    size = 3
+    while empty.any():
+        least = 0.15 if size < 65 else 1e-6
+        share, value = (cv2.blur(cv2.blur(image, (size, size)), (size, size)) for image in (known, ground))
+        take = empty & (share > least)
         smooth[take] = value[take] / share[take]
-        weight[take] = 1.0
-        if weight[mask].all():
-            break
+        empty &= ~take
+        size = 2 * size + 1
     _, labels = cv2.distanceTransformWithLabels(
         mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -247,7 +277,7 @@ def unscanned(grey: Float32, colour: UInt8 | None = None) -> Bool:
     """
     white = grey >= 0.97
     if colour is not None:
-        white &= np.ptp(colour, axis=2) <= 24
+        white[white] = np.ptp(colour[white], axis=1) <= 64
     valid = np.ones(grey.shape, dtype=np.bool_)
     for turn in range(4):
         view = np.rot90(valid, turn)  # a view: writing to it writes to `valid`
@@ -261,20 +291,26 @@ def _margin(white: Bool, grey: Float32, valid: Bool) -> None:
     """Mark the margin at the left border in `valid`."""
     rows, cols = white.shape
     run = np.where(white.all(axis=1), cols, np.argmin(white, axis=1))
-    least = max(8, round(0.03 * rows))
+    widths = np.zeros(rows, dtype=np.intp)
     starts = np.flatnonzero(np.r_[True, np.diff(run) != 0])
     for start, stop in zip(starts, np.r_[starts[1:], rows], strict=True):
         width = int(run[start])
-        if width == 0 or stop - start < least:
+        if width == 0 or stop - start < max(8, round(0.03 * rows)):
             continue
         if width + 2 < cols:  # a resized margin has one pixel between white and scan
-            step = grey[start:stop, width] - grey[start:stop, width + 1]
-            width += int(np.quantile(step, 0.2) > 0.15)
-        valid[start:stop, :width] = False
-    # A frame of the screen that resizing has left as a grey line: even, and brighter than the scan all along.
+            step = np.sort(grey[start:stop, width] - grey[start:stop, width + 1])
+            width += int(step[len(step) // 5] > 0.15)
+        widths[start:stop] = width
+    # Between two stairs there may be a row of its own.
+    beside = np.maximum(np.r_[0, widths[:-1]], np.r_[widths[1:], 0])
+    widths = np.maximum(widths, np.minimum(run, beside))
+    valid[np.arange(cols) < widths[:, None]] = False
+    # The frame of a screen window, which resizing has blended with the scan: each pixel is about the same
+    # share `blend` of the way from its inner neighbour to white, all along the border.
+    near, further = grey[:, : 3 + cols // 100], grey[:, 1 : 4 + cols // 100]
+    blend = np.sort((near - further) / (1.02 - further), axis=0)
     for col in range(1 + cols // 100, -1, -1):
-        low, high = np.quantile(grey[:, col], (0.05, 0.95))
-        inside = np.quantile(grey[:, min(col + 2, cols - 1)], 0.95)
-        if low > 0.4 and high - low < 0.15 and low > inside + 0.05:
-            valid[:, : col + 1] = False
+        if blend[rows // 10, col] > 0.25:
+            # One more column may be blended too; where the operator's box lies beside it, that shows less.
+            valid[:, : col + 1 + int(blend[7 * rows // 10, col + 1] > 0.25)] = False
             break

@@ -75,16 +75,18 @@ def _to_scan(line: Float64, step: int) -> Float64:
     return np.array([line[0] * step + half * (1.0 - line[1]), line[1]])
 
 
-def _votes(response: Float32, cols: Int, pivot: float, slopes: Float64) -> Float32:
+def _votes(response: Float32, cols: range, pivot: float, slopes: Float64) -> Float32:
     """Share of the columns `cols` in which row + slope * (col - pivot) meets the drawing: (slopes, rows)."""
     rows = response.shape[0]
-    near = cv2.dilate(response, np.ones((3, 1), np.uint8))
-    padded = np.pad(near, ((rows, rows), (0, 0)))
+    near = np.ascontiguousarray(
+        cv2.dilate(response, np.ones((3, 1), np.uint8))[:, cols.start : cols.stop : cols.step]
+    )
     votes = np.empty((len(slopes), rows), dtype=np.float32)
     for k, slope in enumerate(slopes):
-        shift = np.rint(slope * (cols - pivot)).astype(np.intp)
-        at = np.arange(rows, 2 * rows)[:, None] + np.clip(shift, -rows, rows - 1)
-        votes[k] = padded[at, cols].mean(axis=1)
+        # A shear makes the line level; then a row's mean is the line's vote.
+        shear = np.array([[1.0, 0.0, 0.0], [slope * cols.step, 1.0, slope * (cols.start - pivot)]])
+        level = cv2.warpAffine(near, shear, near.shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+        votes[k] = cv2.reduce(level, 1, cv2.REDUCE_AVG)[:, 0]
     return votes
 
 
@@ -92,7 +94,7 @@ def _sides(response: Float32) -> list[Float64] | None:
     """Left and right side as (col at row 0, slope); the picture's edge where the box is cut off."""
     rows, cols = response.shape
     middle = rows / 2
-    votes = _votes(np.ascontiguousarray(response.T), np.arange(0, rows, 3), middle, SIDE_SLOPES)
+    votes = _votes(np.ascontiguousarray(response.T), range(0, rows, 3), middle, SIDE_SLOPES)
     best = votes.max(axis=0)
     strong = np.flatnonzero(best > max(0.3, 0.6 * float(best.max())))
     if not len(strong):
@@ -125,7 +127,7 @@ def _across(response: Float32, sides: list[Float64]) -> list[Float64]:
         return []
     pivot = 0.5 * (left + right)
     by_left, by_right = (
-        _votes(response, np.arange(first, first + quarter - 3, 2).astype(np.intp), pivot, ACROSS_SLOPES)
+        _votes(response, range(int(first), int(first + quarter - 3), 2), pivot, ACROSS_SLOPES)
         for first in (left + 3, right - quarter)
     )
     score = 0.25 * (by_left + by_right) + 0.5 * np.minimum(by_left, by_right)
