@@ -54,15 +54,21 @@ def confusion_svg(model: ModelEvaluation) -> str:
     counts = model.confusion
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = _plot(3.9, 3.3)
-    axes.imshow(share, cmap="GnBu", vmin=0, vmax=1.25)
+    # Cells as paths: a picture inside the SVG would not scale.
+    axes.pcolormesh(share, cmap="GnBu", vmin=0, vmax=1.25, edgecolor="white", linewidth=1)
+    axes.set(aspect="equal", ylim=(len(NAMES), 0))
     for i in range(len(NAMES)):
         for j in range(len(NAMES)):
             colour = "white" if share[i, j] > 0.75 else INK
-            axes.text(j, i - 0.08, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=12)
-            axes.text(j, i + 0.24, f"{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7.5)
+            axes.text(
+                j + 0.5, i + 0.42, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=12
+            )
+            axes.text(
+                j + 0.5, i + 0.74, f"{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7.5
+            )
     wrapped = [name.replace(" bone", "\nbone") for name in NAMES]
-    axes.set_xticks(range(len(NAMES)), wrapped)
-    axes.set_yticks(range(len(NAMES)), wrapped)
+    axes.set_xticks(np.arange(len(NAMES)) + 0.5, wrapped)
+    axes.set_yticks(np.arange(len(NAMES)) + 0.5, wrapped)
     axes.set_xlabel("category said", color=INK, fontsize=9)
     axes.set_ylabel("true class", color=INK, fontsize=9)
     axes.tick_params(length=0)

@@ -1,8 +1,8 @@
 """The metrics: validated first, then plain numpy.
 
 Every metric takes `weights`, float (n,) or (replicates, n): how often each row counts. One set of weights
-gives one number, many give one number a replicate, which is how the bootstrap gets its thousands at once. What
-cannot be computed (a class is absent, nobody was called positive) is nan, never an invented number.
+gives one number, many give one number a replicate, which is how the bootstrap gets its thousands at once.
+What cannot be computed (a class is absent, nobody was called positive) is nan, never an invented number.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def evaluate_predictions(
     n_boot: int = 2000,
     seed: int = 0,
     *,
-    prevalence: npt.ArrayLike | None = None,
+    prevalence: Sequence[float] | Float | None = None,
     baselines: Mapping[str, npt.ArrayLike] | None = None,
     stratified: bool = False,
     level: float = 0.95,
@@ -186,7 +186,11 @@ def evaluate_predictions(
         models[name], drawn[name] = shared.evaluate(name, p, _threshold(decisions, name))
 
     beside = {}
-    share = counts / len(y) if prevalence is None else m.check_probabilities(prevalence, 1, "prevalence")[0]
+    share = (
+        counts / len(y)
+        if prevalence is None
+        else m.check_probabilities(np.atleast_2d(prevalence), 1, "prevalence")[0]
+    )
     if prevalence is None:
         notes.append("The prevalence baseline uses the class shares of these scans themselves.")
     everyone = np.broadcast_to(share, (len(y), m.CLASSES)).astype(np.float64)
