@@ -1,7 +1,8 @@
-"""L1-L4 from the image alone, by image processing: no network, nothing learnt from pictures.
+"""L1-L4 from the image alone, by image processing: no network.
 
-The spine is found as a band (`spine.py`), pulled straight, and covered with a chain of levels that look like a vertebra
-(`vertebra.py`). Which four of them are L1-L4 is the harder half: see `number`.
+The spine is found as a band (`spine.py`), pulled straight, and covered with a chain of levels that look like a
+vertebra (`vertebra.py`). Which four of them are L1-L4 is the harder half (`number.py`). How often it is right on real
+scans: `benchmarks/levels.py`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from spinecare.prepare.number import number
-from spinecare.prepare.spine import WORK_ROWS, Float, find_band, working_picture
-from spinecare.prepare.vertebra import best_chain, level_out, responses, straighten
+from spinecare.prepare.number import Numbering, number
+from spinecare.prepare.spine import WORK_ROWS, Band, Float, find_band, working_picture
+from spinecare.prepare.vertebra import NARROW, best_chain, level_out, place_four, responses, straighten
 from spinecare.scan import LEVEL_NAMES, Bool, Float32, Level
 
-# Half the width of a level's box in half widths of the spine: the bodies and a little soft tissue, as operators draw.
+# Half the width of a level's box, in half widths of the spine: the bodies and a little soft tissue.
 BOX_HALF_WIDTH = 1.25
+PATTERN_WEIGHT = 4.0
+NO_NUMBER_EVIDENCE = -40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +32,15 @@ class Located:
     centre, left, right
         float32 (rows,): columns of the spine's middle and edges in every row.
     boundaries
-        float32 (5,): rows where the centre line meets L1's top, the three discs between, L4's bottom; empty without levels.
+        float32 (5,): rows where the centre line meets L1's top, the three discs between and L4's bottom; empty
+        without levels.
     chain
         float32 (n + 1,): rows of the boundaries of all levels seen, L1-L4 among them.
     fits
         float32 (n,): fit of each level of the chain to the pattern of a vertebra, -1 ... 1.
     upright
-        Mean fit of the chain minus that of the best chain of vertebrae that stand on their heads.
+        Evidence that the spine is the right way up: log-likelihood of the picture as it is (pattern of the vertebrae,
+        ribs above, iliac crests below, widths) minus that of the picture turned over. Negative: upside down.
     contrast
         Grey of the spine above its brighter flank, in [-1, 1].
     confidence
@@ -67,11 +73,11 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
     rows, cols = grey.shape
     work = working_picture(grey, valid)
     band = find_band(work)
-    strip, half_width, slope = straighten(work, band)
-    levelled = level_out(strip)
-    chain, fits, score = best_chain(responses(levelled))
-    _, _, score_upside_down = best_chain(responses(levelled, upside_down=True))
-
+    seen = _see(work, band)
+    turned = _see(
+        np.ascontiguousarray(work[::-1]),
+        Band(band.centre[::-1], band.left[::-1], band.right[::-1], band.contrast),
+    )
     row_scale, col_scale = rows / WORK_ROWS, cols / work.shape[1]
 
     def to_row(row: Float) -> Float32:
@@ -80,40 +86,62 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
     def to_col(col: Float) -> Float32:
         return ((col + 0.5) * col_scale - 0.5).astype(np.float32)
 
-    every = (np.arange(rows) + 0.5) / row_scale - 0.5
-    at = np.arange(WORK_ROWS)
-    numbering = number(work, band, strip, half_width, chain, fits)
     levels: tuple[Level, ...] = ()
     boundaries = np.empty(0, np.float32)
-    # Boundaries lie between rows: row r of the chain is the edge above pixel row r.
-    edges = chain.astype(np.float64) - 0.5
-    if numbering is not None:
-        cut = edges[numbering.first : numbering.first + 5]
+    confidence = 0.0
+    if seen.numbering is not None:
+        first = seen.numbering.first
+        start = seen.chain[first : first + 5]
+        # A boundary at chain row r is the edge above pixel row r.
+        cut = place_four(responses(seen.levelled, NARROW), start) - 0.5
+        looks = float(np.clip((seen.fits[first : first + 4].mean() - 0.2) / 0.4, 0, 1))
+        confidence = seen.numbering.share * looks
         boundaries = to_row(cut)
-        centre, half, lean = (np.interp(cut, at, line) for line in (band.centre, half_width, slope))
-        norm = np.sqrt(1 + lean**2)
-        across = BOX_HALF_WIDTH * half / norm
+        at = np.arange(WORK_ROWS)
+        centre, half, lean = (np.interp(cut, at, line) for line in (band.centre, seen.half_width, seen.slope))
+        across = BOX_HALF_WIDTH * half / np.sqrt(1 + lean**2)
         left = np.stack([to_row(cut + across * lean), to_col(centre - across)], axis=1)
         right = np.stack([to_row(cut - across * lean), to_col(centre + across)], axis=1)
         levels = tuple(
-            Level(
-                name=name,
-                polygon=np.stack([left[i], right[i], right[i + 1], left[i + 1]]).astype(np.float32),
-                source="image_processing",
-                confidence=numbering.confidence,
-            )
+            Level(name, np.stack([left[i], right[i], right[i + 1], left[i + 1]]), "image_processing", confidence)
             for i, name in enumerate(LEVEL_NAMES)
         )
+    every = (np.arange(rows) + 0.5) / row_scale - 0.5
+    at_work = np.arange(WORK_ROWS)
     return Located(
         levels=levels,
-        centre=to_col(np.interp(every, at, band.centre)),
-        left=to_col(np.interp(every, at, band.left)),
-        right=to_col(np.interp(every, at, band.right)),
+        centre=to_col(np.interp(every, at_work, band.centre)),
+        left=to_col(np.interp(every, at_work, band.left)),
+        right=to_col(np.interp(every, at_work, band.right)),
         boundaries=boundaries,
-        chain=to_row(edges),
-        fits=fits.astype(np.float32),
-        upright=(score - score_upside_down) / max(len(fits), 1),
+        chain=to_row(seen.chain - 0.5),
+        fits=seen.fits.astype(np.float32),
+        upright=seen.evidence - turned.evidence,
         contrast=band.contrast,
-        confidence=numbering.confidence if numbering is not None else 0.0,
-        notes=numbering.notes if numbering is not None else ("fewer than four levels in a row were found",),
+        confidence=confidence,
+        notes=() if levels else ("The image shows fewer than four levels in a row.",),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The vertebrae in a working picture."""
+
+    levelled: Float32
+    half_width: Float
+    slope: Float
+    chain: npt.NDArray[np.intp]
+    fits: Float
+    numbering: Numbering | None
+    evidence: float
+
+
+def _see(work: Float32, band: Band) -> _Seen:
+    """Find the chain of vertebrae along a band and number it."""
+    strip, half_width, slope = straighten(work, band)
+    levelled = level_out(strip)
+    chain, fits, score = best_chain(responses(levelled))
+    numbering = number(work, band, strip, half_width, chain, fits)
+    evidence = numbering.evidence if numbering is not None else NO_NUMBER_EVIDENCE
+    # The chain's score is a sum of correlations; PATTERN_WEIGHT brings it to the scale of the cues' log-likelihood.
+    return _Seen(levelled, half_width, slope, chain, fits, numbering, evidence + PATTERN_WEIGHT * score)

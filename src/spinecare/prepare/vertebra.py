@@ -7,6 +7,8 @@ spinous process, bright and in the middle. It has an up and a down, which also t
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,11 @@ from spinecare.scan import Float32
 ACROSS = np.linspace(-1.25, 1.25, 31)
 # Heights of a level (disc to disc) that are tried, in rows of WORK_ROWS: 4 to 10 levels in a picture.
 HEIGHTS = np.arange(22, 58)
-_MARGIN = 0.12  # of a level's height: the template looks this far beyond both discs
+# Of a level's height: how far the template looks beyond both discs. Wide to find the levels, narrow to place them.
+WIDE, NARROW = 0.12, 0.05
+# Growth of a level's height (disc to disc) over the one above, as log ratio: in general, and L1 to L2, L2 to L3, L3
+# to L4. Means of the operators' boxes on the development half of spine_dxa, rounded.
+GROWTH, LUMBAR_GROWTH = 0.03, (0.07, 0.05, 0.015)
 
 
 def straighten(work: Float32, band: Band) -> tuple[Float32, Float, Float]:
@@ -60,17 +66,21 @@ def straighten(work: Float32, band: Band) -> tuple[Float32, Float, Float]:
 
 
 def level_out(strip: Float32) -> Float32:
-    """The strip with local mean 0 and spread 1 inside the bone, so that dense and thin levels weigh the same."""
+    """The strip with local mean 0 and spread 1 inside the bone: dense and thin levels weigh the same."""
     inside = strip[:, np.abs(ACROSS) < 0.95]
-    mean = gaussian_filter1d(inside.mean(axis=1), 14, mode="nearest")
-    variance = gaussian_filter1d(((inside - mean[:, None]) ** 2).mean(axis=1), 14, mode="nearest")
-    return np.clip((strip - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None], -2.5, 2.5).astype(np.float32)
+    mean = gaussian_filter1d(inside.mean(axis=1), 10, mode="nearest")
+    variance = gaussian_filter1d(((inside - mean[:, None]) ** 2).mean(axis=1), 10, mode="nearest")
+    return np.clip((strip - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None], -1.8, 1.8).astype(np.float32)
 
 
-def template(height: int) -> Float32:
-    """The pattern of one level, float32 (about 1.24 * height, len(ACROSS)), disc to disc plus a margin."""
-    count = round(height * (1 + 2 * _MARGIN))
-    t = np.linspace(-_MARGIN, 1 + _MARGIN, count)[:, None]
+@cache
+def template(height: int, margin: float) -> Float32:
+    """The pattern of one level, disc to disc plus a margin on both sides.
+
+    Returns float32 (about (1 + 2 * margin) * height, len(ACROSS)).
+    """
+    count = round(height * (1 + 2 * margin))
+    t = np.linspace(-margin, 1 + margin, count)[:, None]
     u = np.abs(ACROSS)[None]
 
     def bell(x: Float, mean: float, sd: float) -> Float:
@@ -78,31 +88,30 @@ def template(height: int) -> Float32:
 
     body = 1 / (1 + np.exp((u - 1.0) / 0.05))
     discs = bell(t, 0.0, 0.055) + bell(t, 1.0, 0.055)
-    pedicles = bell(t, 0.17, 0.09) * bell(u, 0.70, 0.20)
-    gap = bell(t, 0.31, 0.085) * bell(u, 0.0, 0.27)
+    pedicles = bell(t, 0.20, 0.09) * bell(u, 0.70, 0.20)
+    gap = bell(t, 0.32, 0.085) * bell(u, 0.0, 0.27)
     spinous = bell(t, 0.82, 0.13) * bell(u, 0.0, 0.16)
+    waist = bell(t, 0.5, 0.2) * bell(u, 1.0, 0.12)
     beside_spinous = 1 / (1 + np.exp(-(u - 0.25) / 0.06))
-    pattern = 1.0 + 0.8 * pedicles - 1.0 * gap + 0.6 * spinous - discs * (0.3 + 0.9 * beside_spinous)
-    return np.asarray(body * pattern, dtype=np.float32)
+    bright = 0.8 * pedicles + 0.6 * spinous
+    dark = 0.8 * gap + 0.2 * waist + discs * (0.3 + 0.9 * beside_spinous)
+    return np.asarray(body * (1.0 + bright - dark), dtype=np.float32)
 
 
-def responses(levelled: Float32, upside_down: bool = False) -> Float32:
+def responses(levelled: Float32, margin: float = WIDE) -> Float32:
     """How well a level of each height fits at each row.
 
     Returns
     -------
-    float32 (len(HEIGHTS), WORK_ROWS + 1): normalised cross-correlation in [-1, 1] of a level of height HEIGHTS[i] whose
-    upper disc is at the row; -1 where it would leave the picture.
+    float32 (len(HEIGHTS), WORK_ROWS + 1): normalised cross-correlation in [-1, 1] of a level of height HEIGHTS[i]
+    whose upper disc is at the row; -1 where it would leave the picture.
     """
-    pad = 12
+    pad = 10
     padded = cv2.copyMakeBorder(levelled, pad, pad, 0, 0, cv2.BORDER_REFLECT)
     out = np.full((len(HEIGHTS), WORK_ROWS + 1), -1.0, np.float32)
     for i, height in enumerate(HEIGHTS):
-        pattern = template(int(height))
-        if upside_down:
-            pattern = np.ascontiguousarray(pattern[::-1])
-        fit = cv2.matchTemplate(padded, pattern, cv2.TM_CCOEFF_NORMED)[:, 0]
-        first = pad - round(_MARGIN * height)
+        fit = cv2.matchTemplate(padded, template(int(height), margin), cv2.TM_CCOEFF_NORMED)[:, 0]
+        first = pad - round(margin * height)
         count = WORK_ROWS + 1 - height
         out[i, :count] = fit[first : first + count]
     return np.nan_to_num(out, nan=-1.0, posinf=-1.0, neginf=-1.0)
@@ -111,8 +120,7 @@ def responses(levelled: Float32, upside_down: bool = False) -> Float32:
 def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.intp], Float, float]:
     """The chain of adjoining levels that fits best.
 
-    A level adds fit * height; a change of height from one to the next costs evenness * (log ratio - 0.03)**2, since lumbar levels
-    grow by about 3 % going down (Panjabi et al. 1992, doi:10.1097/00007632-199203000-00009).
+    A level adds fit * height; a change of height from one to the next costs evenness * (log ratio - GROWTH)**2.
 
     Returns
     -------
@@ -120,13 +128,13 @@ def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.int
     """
     count = len(HEIGHTS)
     log_height = np.log(HEIGHTS)
-    price = evenness * (log_height[:, None] - log_height[None, :] - 0.03) ** 2  # [this, the one above]
+    price = evenness * (log_height[:, None] - log_height[None, :] - GROWTH) ** 2  # [this, the one above]
     best = np.full((WORK_ROWS + 1, count), -np.inf)
     back = np.full((WORK_ROWS + 1, count), -1, dtype=np.intp)
     gain = fit * (HEIGHTS / 35.0)[:, None]
     which = np.arange(count)
     for end in range(int(HEIGHTS[0]), WORK_ROWS + 1):
-        use = which[HEIGHTS <= end]
+        use = which[end >= HEIGHTS]
         start = end - HEIGHTS[use]
         above = best[start] - price[use]
         choice = above.argmax(axis=1)
@@ -146,3 +154,34 @@ def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.int
             break
         end, i = start, above_i
     return np.array(rows[::-1]), np.array(fits[::-1]), score
+
+
+def place_four(fit: Float32, start: npt.NDArray[np.intp], evenness: float = 100.0, reach: int = 9) -> Float:
+    """L1-L4 once more, knowing which they are: the best five boundaries within `reach` rows of `start` (5,).
+
+    Exact (dynamic programming over pairs of neighbouring boundaries); heights are drawn to LUMBAR_GROWTH.
+    Returns float64 (5,) rows.
+    """
+    offsets = np.arange(-reach, reach + 1)
+    places = np.clip(start[:, None] + offsets, 0, WORK_ROWS)
+    low, high = int(HEIGHTS[0]), int(HEIGHTS[-1])
+
+    def gain(i: int) -> tuple[Float, Float]:
+        height = places[i + 1][None, :] - places[i][:, None]
+        value = fit[np.clip(height, low, high) - low, places[i][:, None]] * height / 35.0
+        return np.where((height < low) | (height > high), -9.0, value), np.log(np.maximum(height, 1))
+
+    best, log_height = gain(0)
+    choices = []
+    for i in (1, 2, 3):
+        value, log_next = gain(i)
+        price = evenness * (log_next[None] - log_height[:, :, None] - LUMBAR_GROWTH[i - 1]) ** 2
+        reached = best[:, :, None] - price
+        choices.append(reached.argmax(axis=0))
+        best = reached.max(axis=0) + value
+        log_height = log_next
+    third, fourth = (int(k) for k in np.unravel_index(int(best.argmax()), best.shape))
+    picked = [fourth, third]
+    for choice in reversed(choices):
+        picked.append(int(choice[picked[-1], picked[-2]]))
+    return places[np.arange(5), picked[::-1]].astype(np.float64)
