@@ -53,11 +53,11 @@ def read_overlay(scan: Scan) -> Overlay:
     nothing = np.zeros(scan.pixels.shape, dtype=np.bool_)
     if scan.colour is None or min(scan.pixels.shape) < 32:
         return Overlay((), None, nothing)
-    luma = np.asarray(cv2.cvtColor(scan.colour, cv2.COLOR_RGB2GRAY), dtype=np.float32)
-    tint, coloured = _tint(scan.colour, luma)
-    if coloured > MOST_COLOURED:
+    if _coloured(scan.colour[:: max(1, scan.colour.shape[0] // 256)]) > MOST_COLOURED:
         note = "The picture is in colour all over: nothing in it is read as a drawing."
         return Overlay((), None, nothing, (note,))
+    luma = np.asarray(cv2.cvtColor(scan.colour, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+    tint = _tint(scan.colour, luma)
     surely = tint[tint > LEAST_TINT]
     if surely.size < 0.001 * tint.size:
         return Overlay((), None, nothing)
@@ -80,20 +80,25 @@ def read_overlay(scan: Scan) -> Overlay:
     return Overlay(levels, outline, mask, notes)
 
 
-def _tint(colour: UInt8, luma: Float32) -> tuple[Float32, float]:
-    """How far each pixel goes in the drawing's colour (grey levels), and the share of coloured pixels.
+def _coloured(colour: UInt8) -> float:
+    """Share of the pixels whose channels differ by more than JPEG noise does."""
+    spread = np.ptp(colour.reshape(-1, 3).astype(np.int16), axis=1)
+    return float((spread > 2.0 * LEAST_TINT).mean())
+
+
+def _tint(colour: UInt8, luma: Float32) -> Float32:
+    """How far each pixel goes in the drawing's colour, in grey levels: float32 (rows, cols).
 
     The drawing's colour is the mean direction of the most coloured pixels, so that any one colour works.
     """
     chroma = colour.astype(np.float32) - luma[..., None]
     squared = np.einsum("rck,rck->rc", chroma, chroma)
-    coloured = float((squared > (2.0 * LEAST_TINT) ** 2).mean())
     strongest = chroma[squared > max(0.25 * float(squared.max()), LEAST_TINT**2)]
     direction = strongest.mean(axis=0) if len(strongest) else np.zeros(3, dtype=np.float32)
     length = float(np.linalg.norm(direction))
     if length < LEAST_TINT:  # hardly any colour, or colours in every direction
-        return np.zeros_like(luma), coloured
-    return np.maximum(chroma @ (direction / length), 0.0).astype(np.float32), coloured
+        return np.zeros_like(luma)
+    return np.maximum(chroma @ (direction / length), 0.0).astype(np.float32)
 
 
 def _thin(luma: Float32) -> Bool:
@@ -275,6 +280,8 @@ def unscanned(grey: Float32, colour: UInt8 | None = None) -> Bool:
     -------
     bool (rows, cols): the valid mask.
     """
+    if min(grey.shape) < 32:
+        return np.ones(grey.shape, dtype=np.bool_)
     white = grey >= 0.97
     if colour is not None:
         white[white] = np.ptp(colour[white], axis=1) <= 64
