@@ -5,35 +5,90 @@ from __future__ import annotations
 import importlib
 import sys
 
-# command -> module with a typer app named `app`; a lazy table keeps `spinecare assess` fast to start.
-COMMANDS: dict[str, str] = {
-    "assess": "spinecare.cli.assess",
-    "prepare": "spinecare.cli.prepare",
-    "dataset": "spinecare.cli.dataset",
-    "phantom": "spinecare.cli.phantom",
-    "train": "spinecare.cli.train",
-    "demo-train": "spinecare.cli.demo_train",
-    "default-train": "spinecare.cli.default_train",
-    "serve": "spinecare.cli.serve",
+# command -> (module with a typer app named `app`, one line of help). A lazy table keeps
+# `spinecare assess` fast to start, and `spinecare train` the only one that needs torch.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "assess": ("spinecare.cli.assess", "assess scans: osteoporosis or not, with certainty and reasons"),
+    "prepare": ("spinecare.cli.prepare", "draw each stage of a scan's preparation"),
+    "serve": ("spinecare.cli.serve", "serve the web page and the HTTP interface"),
+    "dataset": ("spinecare.cli.dataset", "make, check and split a dataset's manifest"),
+    "phantom": ("spinecare.cli.phantom", "make virtual patients"),
+    "train": ("spinecare.cli.train", "train the members and the stack, and export a bundle"),
+    "demo-train": ("spinecare.cli.demo_train", "train on virtual patients in under ten minutes"),
+    "default-train": ("spinecare.cli.default_train", "train the bundle that is in the package"),
 }
 
-HELP = "usage: spinecare COMMAND [OPTIONS]\n\ncommands:\n" + "\n".join(f"  {c}" for c in COMMANDS)
+# What `pip install spinecare` leaves out, by the name of the import.
+_TRAIN_ONLY = {
+    "matplotlib",
+    "monai",
+    "onnx",
+    "onnxscript",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+    "skl2onnx",
+    "torch",
+}
+
+HELP = "\n".join(
+    [
+        "usage: spinecare COMMAND [OPTIONS]",
+        "",
+        "Reads spine DXA scans and says, with its certainty and its reasons, whether they show",
+        "osteoporosis. For research, not a diagnosis.",
+        "",
+        "commands (spinecare COMMAND --help says more):",
+        *(f"  {name:<14} {about}" for name, (_, about) in COMMANDS.items()),
+        "",
+        "options:",
+        "  --version      print the version",
+        "  -h, --help     print this",
+    ]
+)
 
 
 def main() -> None:
-    """Dispatch to the command named on the command line; exit 2 for wrong usage."""
+    """Run the command named on the command line.
+
+    Exits 2 for wrong usage, 1 with one sentence on standard error for what SpineCare cannot do;
+    otherwise as the command itself says.
+    """
     arguments = sys.argv[1:]
     if arguments[:1] == ["--version"]:
         from spinecare import __version__
 
         print(f"spinecare {__version__}")
         return
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        print(HELP)
-        sys.exit(0 if arguments else 2)
+    if not arguments:
+        print(HELP, file=sys.stderr)
+        sys.exit(2)
     command, rest = arguments[0], arguments[1:]
+    if command in {"-h", "--help"}:
+        print(HELP)
+        return
     if command not in COMMANDS:
         print(f"spinecare: there is no command {command!r}.\n\n{HELP}", file=sys.stderr)
         sys.exit(2)
-    app = importlib.import_module(COMMANDS[command]).app
-    app(args=rest, prog_name=f"spinecare {command}")
+    _run(command, rest)
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    from spinecare.errors import SpineCareError
+
+    try:
+        app = importlib.import_module(COMMANDS[command][0]).app
+        app(args=arguments, prog_name=f"spinecare {command}")
+    except SpineCareError as error:
+        print(f"spinecare {command}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _TRAIN_ONLY:
+            raise
+        print(
+            f"spinecare {command}: this needs {package}, which the base install leaves out. "
+            "Install it with: pip install 'spinecare[train]'",
+            file=sys.stderr,
+        )
+        sys.exit(1)
