@@ -27,35 +27,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecare.scan import Level, Patient, Scan, Source
-
-try:  # TEMPORARY until io/read.py has landed
-    from spinecare.io.read import read_scan
-except ImportError:
-
-    def read_scan(path: Path) -> Scan:
-        from PIL import Image
-
-        colour = np.array(Image.open(path).convert("RGB"))
-        grey = np.asarray(colour.mean(axis=2), dtype=np.float32)
-        return Scan(grey, 255.0, Source(path.name, "", "image/png"), Patient("x"), colour=colour)
-
-
-try:  # TEMPORARY until prepare/pipeline.py has landed
-    from spinecare.prepare.pipeline import find_levels
-except ImportError:
-    from types import SimpleNamespace
-
-    from spinecare.prepare.locate import locate_levels
-
-    from spinecare.prepare.overlay import read_overlay, remove_overlay, unscanned
-
-    def find_levels(scan: Scan) -> Any:
-        overlay = read_overlay(scan)
-        valid = unscanned(scan.grey, scan.colour)
-        clean = remove_overlay(scan.grey, overlay.mask)
-        return SimpleNamespace(overlay=overlay, valid=valid, clean=clean, located=locate_levels(clean, valid))
-
+from spinecare.io.read import read_scan
+from spinecare.prepare.pipeline import find_levels
+from spinecare.scan import Level, Scan
 
 SPINE_DXA = Path(__file__).resolve().parents[2] / "shared" / "data" / "spine_dxa"
 BOUNDARIES = ("L1 top", "L1/L2", "L2/L3", "L3/L4", "L4 bottom")
@@ -256,9 +230,7 @@ def print_summary(name: str, figures: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the study."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=SPINE_DXA, help="folder with manifest.csv")
     parser.add_argument("--half", choices=("dev", "held", "both"), default="both")
     parser.add_argument("--each", action="store_true", help="one line a scan, worst last")

@@ -1,0 +1,57 @@
+"""The arithmetic of the levels study: a wrong ruler would make every locator look good."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from spinecare.scan import Level
+
+
+@pytest.fixture
+def levels(benchmarks: None) -> ModuleType:
+    return importlib.import_module("levels")
+
+
+def boxes(shift: float = 0.0, slant: float = 0.0) -> tuple[Level, ...]:
+    """Four boxes of 40 rows between columns 80 and 140; `slant` lowers every right corner."""
+
+    def box(i: int) -> np.ndarray:
+        top, bottom = 30 + 40 * i + shift, 70 + 40 * i + shift
+        return np.array([[top, 80], [top + slant, 140], [bottom + slant, 140], [bottom, 80]], dtype=np.float32)
+
+    return tuple(Level(f"L{i + 1}", box(i), "operator_roi", 1.0) for i in range(4))
+
+
+def test_boundaries_of_upright_and_slanted_boxes(levels: ModuleType) -> None:
+    columns = levels.middle_columns(boxes())
+    np.testing.assert_allclose(columns, 110)
+    np.testing.assert_allclose(levels.boundaries(boxes(), columns), [30, 70, 110, 150, 190])
+    np.testing.assert_allclose(levels.boundaries(boxes(slant=10), columns), [35, 75, 115, 155, 195], atol=1e-3)
+    np.testing.assert_allclose(levels.boundaries(boxes(), columns + 500), [30, 70, 110, 150, 190])
+
+
+def test_a_shift_by_one_level_is_a_misnumbering_and_not_found_is_a_miss(levels: ModuleType) -> None:
+    truth = levels.boundaries(boxes(), np.full(5, 110.0))
+
+    def row(errors: np.ndarray) -> object:
+        return levels.Row("x", False, errors, 40.0, 1.0, truth, truth, truth)
+
+    rows = [row(np.full(5, e)) for e in (0.0, 0.149, 0.151, 1.0, -1.0)] + [row(np.full(5, np.nan))]
+    figures = levels.summarise(rows)
+    assert figures["found"]["hits"] == 5
+    assert figures["all_five_within"]["hits"] == 2
+    assert figures["boundaries_within"]["hits"] == 10
+    assert figures["boundaries_within"]["n"] == 30
+    assert figures["misnumbered"]["hits"] == 2
+    assert (figures["one_too_low"], figures["one_too_high"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (64, 64), (100, 128)])
+def test_wilson_equals_scipy(levels: ModuleType, hits: int, n: int) -> None:
+    expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert levels.wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-6)
