@@ -21,12 +21,12 @@ VERTEBRAE: tuple[str, ...] = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
 FIRST = VERTEBRAE.index("L1")
 
 # Pitch of a level (body and disc below) against the mean of L1-L4, and the body's share of it: bodies of
-# about 25-29 mm, discs of 7-11 mm, growing downwards (Zhou et al. 2000, doi:10.1007/s005860000158).
+# about 25-29 mm, discs of 7-11 mm, growing downwards (after Nissan and Gilad 1986, J Biomech 19:753).
 PITCH = np.array([0.86, 0.91, 0.955, 0.99, 1.02, 1.035, 0.92])
 BODY_SHARE = np.array([0.80, 0.80, 0.79, 0.78, 0.77, 0.76, 0.70])
 PITCH_MM_PER_HEIGHT_CM = 0.2055
 # The share of its slot (pitch x body width) that a level's mask fills, so that mask areas are the drawn ones.
-FILL = 0.955
+FILL = 0.985
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,7 @@ def place(person: People, rng: np.random.Generator) -> Spine:
     pitch *= 1 - np.array([0.0, 0.10, 0.18, 0.28])[grades]
     width = person.area[0] * 100 / pitch[FIRST : FIRST + 4] / 2 / FILL
     width = np.concatenate([width[:1] * [0.92, 0.95], width, width[-1:] * 1.10])
-    width[FIRST:-1] = 0.6 * width[FIRST:-1] + 0.4 * np.poly1d(np.polyfit(range(4), width[FIRST:-1], 1))(
-        range(4)
-    )
+    width[FIRST:-1] = 0.6 * width[FIRST:-1] + 0.4 * np.poly1d(np.polyfit(range(4), width[FIRST:-1], 1))(range(4))
     y = np.concatenate([[0.0], np.cumsum((pitch[1:] + pitch[:-1]) / 2)])
     y -= (y[FIRST + 1] + y[FIRST + 2]) / 2
     # One slow bend and a lean; one person in ten has a scoliosis.
@@ -113,9 +111,10 @@ def place(person: People, rng: np.random.Generator) -> Spine:
     x = np.concatenate([[0.0], np.cumsum(-np.tan((tilt[1:] + tilt[:-1]) / 2) * np.diff(y))])
     x -= x[FIRST : FIRST + 4].mean()
     half = pitch * BODY_SHARE / 2
+    sizes = np.stack([x, y, tilt, width, half, pitch], axis=1)
     vertebrae = tuple(
-        Vertebra(*map(float, sizes), int(grade))
-        for sizes, grade in zip(np.stack([x, y, tilt, width, half, pitch], 1), grades, strict=True)
+        Vertebra(float(a), float(b), float(c), float(w), float(h), float(p), int(grade))
+        for (a, b, c, w, h, p), grade in zip(sizes, grades, strict=True)
     )
     lines = []
     for k in range(FIRST - 1, FIRST + 4):
@@ -146,7 +145,7 @@ def draw(person: People, spine: Spine, grid: Grid, rng: np.random.Generator) -> 
     ys = ((np.arange(grid.rows) - grid.row0) * grid.mm_row).astype(np.float32)
     bone, added, inside = (np.zeros((grid.rows, grid.cols), np.float32) for _ in range(3))
     positions = np.arange(len(VERTEBRAE))
-    density = np.interp(positions, FIRST + np.arange(4), person.bmd[0]) * [0.84, 0.90, 1, 1, 1, 1, 1]
+    density = np.interp(positions, FIRST + np.arange(4), person.bmd[0]) * [0.80, 0.88, 1, 1, 1, 1, 0.95]
     worn = np.interp(positions, FIRST + np.arange(4), person.degeneration[0])
     look = _Look.draw(rng)
     for k, vertebra in enumerate(spine.vertebrae):
@@ -168,7 +167,10 @@ def draw(person: People, spine: Spine, grid: Grid, rng: np.random.Generator) -> 
     masks = np.stack([(band == i + 1) & (inside > 0.5) for i in range(4)])
     bone *= _scale(bone, masks, person.bmd[0])[band]
     added *= _scale(added, masks, person.degeneration[0])[band]
-    bone += _surroundings(spine, xs, ys, float(person.bmd[0].mean()), rng) * (1 - inside)
+    # Ribs, pelvis and sacrum never change what was drawn inside the levels.
+    beside, sacrum = _surroundings(spine, xs, ys, float(person.bmd[0].mean()), rng)
+    bone += np.where(masks.any(axis=0), 0, beside * (1 - inside))
+    np.maximum(bone, np.where(band == 5, sacrum, 0), out=bone)
     return Anatomy(bone, added, masks)
 
 
@@ -193,7 +195,8 @@ def _scale(image: Float32, masks: Bool, target: Float) -> Float32:
 
 @dataclass(frozen=True)
 class _Look:
-    # How much each part of a vertebra shows in one person, against the body.
+    # How much each part of a vertebra shows in one person, against the body; sizes are shares of half width
+    # or half height.
     endplate: float
     cortex: float
     pedicle: float
@@ -201,32 +204,38 @@ class _Look:
     lamina: float
     spinous: float
     transverse: float
-    turn: float  # rotation of the posterior arch, share of the half width
-    drop: float  # how low the spinous process hangs, share of the half height
+    window: float  # the dark gap between pedicles where no arch lies behind the body
+    hollow: float  # 0 solid pedicles ... 1 rings
+    turn: float  # rotation of the arch behind the body
+    drop: float  # how low the spinous process hangs
+    splay: float  # how far its two sides part
     waist: float
     concave: float
     disc: float
 
     @staticmethod
     def draw(rng: np.random.Generator) -> _Look:
-        g = np.exp(0.25 * rng.standard_normal(7))
+        g = np.exp(0.25 * rng.standard_normal(8))
         return _Look(
-            endplate=0.26 * g[0],
-            cortex=0.22 * g[1],
-            pedicle=0.30 * g[2],
-            facet=0.42 * g[3],
-            lamina=0.34 * g[4],
-            spinous=0.50 * g[5],
-            transverse=0.10 * g[6],
-            turn=0.05 * rng.standard_normal(),
-            drop=rng.normal(0.12, 0.12),
-            waist=rng.uniform(0.03, 0.13),
+            endplate=0.17 * g[0],
+            cortex=0.14 * g[1],
+            pedicle=0.34 * g[2],
+            facet=0.30 * g[3],
+            lamina=0.26 * g[4],
+            spinous=0.46 * g[5],
+            transverse=0.08 * g[6],
+            window=0.20 * g[7],
+            hollow=rng.uniform(0, 0.8),
+            turn=0.06 * rng.standard_normal(),
+            drop=rng.normal(0.02, 0.14),
+            splay=rng.uniform(0.06, 0.22),
+            waist=rng.uniform(0.02, 0.12),
             concave=rng.uniform(0.02, 0.12),
-            disc=rng.uniform(0.10, 0.28),
+            disc=rng.uniform(0.28, 0.55),
         )
 
 
-def _soft(distance: Float32, width: float = 0.7) -> Float32:
+def _soft(distance: npt.NDArray[np.floating], width: float = 0.7) -> Float32:
     # 1 where distance >> 0, 0 where << 0, in mm: a cheap smooth step.
     return np.asarray(np.clip(distance / np.float32(2 * width) + np.float32(0.5), 0, 1), np.float32)
 
@@ -235,9 +244,7 @@ def _blob(x: Float32, y: Float32, x0: float, y0: float, sx: float, sy: float) ->
     return np.exp(-0.5 * (((x - x0) / sx) ** 2 + ((y - y0) / sy) ** 2)).astype(np.float32)
 
 
-def _rod(
-    x: Float32, y: Float32, start: tuple[float, float], end: tuple[float, float], width: float
-) -> Float32:
+def _rod(x: Float32, y: Float32, start: tuple[float, float], end: tuple[float, float], width: float) -> Float32:
     # A soft bar between two points, mm.
     ax, ay = start
     ux, uy = end[0] - ax, end[1] - ay
@@ -259,33 +266,36 @@ def _vertebra(
     u2, w2 = (x / W) ** 2, np.minimum((y / H) ** 2, 1)
     spur = min(4.0 * worn, 0.16) * rng.random(2)
     side = np.where(x < 0, spur[0], spur[1]).astype(np.float32)
-    at_rim = np.exp(-(((ay - H * 0.97) / 2.2) ** 2))
+    at_rim = np.exp(-(((ay - H * 0.95) / 3.0) ** 2))
     edge = W * (1.02 - look.waist * (1 - w2) + side * at_rim) - 0.5 * np.maximum(ay - H, 0)
     rim = H * (1 - concave * np.clip(1 - u2, 0, 1))
     wall, cap = _soft(edge - ax), _soft(rim - ay)
+    cap = 0.5 * (cap + _soft(rim - ay, 1.8))
     body = wall * cap
     outline = wall * (ay <= 1.25 * P)
     depth = 0.72 + 0.28 * np.sqrt(np.clip(1 - u2, 0, 1))
-    out = body_share * body * depth + look.disc * wall * _soft(1.1 * P - ay)
-    out += look.endplate * vary[0] * wall * np.exp(-(((ay - rim + 1.0) / 1.3) ** 2))
-    out += look.cortex * vary[1] * cap * np.exp(-(((ax - edge + 1.4) / 1.5) ** 2))
+    out = body_share * body * depth + look.disc * wall * (1 - cap) * _soft(P - ay, 1.5)
+    out += look.endplate * vary[0] * wall * np.exp(-(((ay - rim + 1.0) / 1.6) ** 2))
+    out += look.cortex * vary[1] * cap * np.exp(-(((ax - edge + 1.6) / 1.8) ** 2))
     # The arch behind: paired parts by symmetry about its own, slightly turned, midline.
     bx = x - np.float32(look.turn * W)
     pair = np.abs(bx)
-    ring = np.hypot((pair - 0.66 * W) / (0.20 * W), (y + 0.34 * H) / (0.42 * H))
-    out += look.pedicle * vary[2] * np.exp(-(((ring - 0.9) / 0.42) ** 2))
-    out += look.facet * vary[3] * _blob(pair, y, 0.62 * W, -0.95 * H, 0.17 * W, 0.32 * H)
-    out += look.facet * vary[4] * _blob(pair, y, 0.50 * W, 0.92 * H, 0.19 * W, 0.40 * H)
-    out += look.lamina * vary[5] * _rod(pair, y, (0.62 * W, -0.15 * H), (0.12 * W, 0.30 * H), 0.13 * W)
-    out += 0.5 * look.lamina * vary[5] * _rod(pair, y, (0.55 * W, 0.0), (0.48 * W, 0.9 * H), 0.14 * W)
-    top, bottom = (look.drop - 0.05) * H, (look.drop + 0.95 * vary[6]) * H
-    out += look.spinous * vary[7] * _rod(pair, y, (0.02 * W, top), (0.12 * W, bottom), 0.055 * W)
-    out += 0.4 * look.spinous * vary[7] * _blob(bx, y, 0.0, bottom - 1.5, 0.10 * W, 2.4)
+    ring = np.hypot((pair - 0.64 * W) / (0.22 * W), (y + 0.42 * H) / (0.44 * H))
+    hole = look.hollow * np.exp(-((ring / 0.55) ** 2))
+    out += look.pedicle * vary[2] * (np.exp(-((ring / 1.15) ** 4)) - hole)
+    out += look.facet * vary[3] * _blob(pair, y, 0.60 * W, -1.0 * H, 0.19 * W, 0.34 * H)
+    out += look.facet * vary[4] * _blob(pair, y, 0.48 * W, 0.98 * H, 0.21 * W, 0.36 * H)
+    out += look.lamina * vary[5] * _rod(pair, y, (0.58 * W, -0.15 * H), (0.10 * W, 0.42 * H), 0.15 * W)
+    out += 0.6 * look.lamina * vary[5] * _rod(pair, y, (0.52 * W, 0.0), (0.46 * W, 0.9 * H), 0.15 * W)
+    out += 0.5 * look.lamina * vary[8] * _blob(bx, y, 0.0, 0.6 * H, 0.34 * W, 0.30 * H)
+    out -= look.window * vary[6] * _blob(bx, y, 0.0, (look.drop - 0.42) * H, 0.30 * W, 0.27 * H) * body
+    top, bottom = (look.drop + 0.02) * H, (look.drop + 0.88 * vary[6]) * H
+    out += look.spinous * vary[7] * _rod(pair, y, (0.01 * W, top), (look.splay * W, bottom), 0.06 * W)
+    out += 0.5 * look.spinous * vary[7] * _blob(bx, y, 0.0, bottom - 2, 0.13 * W, 2.6)
     out += look.transverse * _rod(pair, y, (0.9 * W, -0.3 * H), (1.75 * W, -0.4 * H), 2.8)
+    np.maximum(out, 0.02 * outline, out=out)
     out *= np.float32(density)
-    sclerosis = (
-        at_rim * wall * (0.3 + 2.0 * side) + 0.6 * _blob(ax, y, 0.55 * W, 0.95 * H, 0.2 * W, 0.35 * H) * wall
-    )
+    sclerosis = at_rim * wall * (0.3 + 1.2 * side) + 0.6 * _blob(ax, y, 0.55 * W, 0.95 * H, 0.2 * W, 0.35 * H) * wall
     sclerosis *= np.where(x < 0, rng.random(), rng.random()).astype(np.float32) + 0.2
     return out.astype(np.float32), (worn * sclerosis).astype(np.float32), outline.astype(np.float32)
 
@@ -304,16 +314,14 @@ def _trabeculae(person: People, grid: Grid, rng: np.random.Generator) -> Float32
     weak = float(np.clip((1.05 - person.bmd[0].mean()) / 0.35, -1, 1.5))
     coarse = float(np.exp(0.22 * weak + 0.18 * person.texture[0]))
     contrast = float(np.clip(0.085 * np.exp(0.30 * weak + 0.20 * person.texture[0]), 0.03, 0.25))
-    struts = _noise(grid, 1.7 * coarse, 0.9 * coarse, rng) + 0.7 * _noise(
-        grid, 3.6 * coarse, 3.0 * coarse, rng
-    )
+    struts = _noise(grid, 1.7 * coarse, 0.9 * coarse, rng) + 0.7 * _noise(grid, 3.6 * coarse, 3.0 * coarse, rng)
     return np.maximum(1 + contrast * struts / 1.22, 0.2).astype(np.float32)
 
 
 def _surroundings(
     spine: Spine, xs: Float32, ys: Float32, density: float, rng: np.random.Generator
-) -> Float32:
-    # Last ribs, iliac crests and the top of the sacrum, g/cm2.
+) -> tuple[Float32, Float32]:
+    # Last ribs with iliac wings, and the top of the sacrum, g/cm2.
     x, y = xs[None, :], ys[:, None]
     out = np.zeros((len(ys), len(xs)), np.float32)
     for k, steep, strength in ((0, 0.42, 0.16), (1, 0.62, 0.13)):
@@ -325,17 +333,24 @@ def _surroundings(
             end = (start[0] + sign * length, start[1] + length * slope)
             out += np.float32(strength * rng.uniform(0.3, 1.2)) * _rod(x, y, start, end, 3.0)
     last = spine.vertebrae[-1]
-    top = last.y + last.pitch / 2
-    # The sacrum widens below L5; its first gap shows dark where the arch is open.
-    spread = last.half_width * (1.02 + np.clip((y - top) / 40, -0.2, 0.6))
-    sacrum = _soft(np.asarray(spread - np.abs(x - last.x), np.float32), 2.0) * _soft(y - top, 1.5)
-    gap = _blob(x, y, last.x, top + 5, 0.45 * last.half_width, 3.0)
-    rim = np.exp(-(((y - top - 2 - 3 * ((x - last.x) / last.half_width) ** 2) / 1.6) ** 2))
-    out += np.float32(density) * sacrum * (0.75 + 0.25 * rim - 0.55 * gap)
-    crest_y = top - last.pitch + rng.normal(2, 9)
-    apart, radius = rng.normal(47, 6), rng.uniform(32, 48)
+    top, half = last.y + last.pitch / 2, last.half_width
+    # The sacrum widens below L5; between their arches two dark eyes, as the beam runs along the tilted disc.
+    spread = half * (1.0 + np.clip((y - top) / 38, -0.2, 0.7))
+    sacrum = _soft(spread - np.abs(x - last.x), 3.0) * _soft(y - top + 4, 4.0)
+    eyes = _blob(np.abs(x - last.x), y, 0.26 * half, top + rng.normal(1, 2), 0.20 * half, 3.2)
+    wings = _blob(np.abs(x - last.x), y, 0.85 * half, top + 6, 0.35 * half, 7.0)
+    middle = _rod(x, y, (last.x, top + 6), (last.x + rng.normal(0, 1), top + 32), 3.0)
+    sacrum = np.float32(density) * sacrum * np.maximum(0.66 + 0.3 * wings + 0.3 * middle - 0.5 * eyes, 0)
+    mottle = cv2.GaussianBlur(rng.standard_normal(out.shape, dtype=np.float32), (0, 0), 3.0)
+    mottle = 1 + np.float32(0.10) * mottle / mottle.std()
+    # Iliac wings: big, flat, fading inwards, their crests a soft bright edge.
+    crest_y = top - 0.9 * last.pitch + rng.normal(4, 9)
+    apart, radius = rng.normal(46, 7), rng.uniform(50, 85)
     for sign in (-1, 1):
-        r = np.hypot((x - last.x - sign * (apart + 0.8 * radius)), 0.9 * (y - crest_y - radius))
-        crest = _soft(radius - r, 1.5)
-        out += np.float32(density) * (0.35 * crest + 0.35 * np.exp(-(((r - radius + 2.5) / 2.2) ** 2)))
-    return out
+        r = np.hypot(x - last.x - sign * (apart + 0.72 * radius), 1.25 * (y - crest_y) - radius)
+        r = r + 1.5 * np.sin(y / rng.uniform(4, 8) + x / 9)
+        crest = _soft(radius - r, rng.uniform(1.5, 3.5))
+        fade = np.exp(-np.clip(radius - r, 0, None) / 22)
+        wing = np.float32(density * rng.uniform(0.4, 0.75)) * crest * (0.35 + 0.65 * fade)
+        out = np.maximum(out, wing * mottle)
+    return out.astype(np.float32), (sacrum * mottle).astype(np.float32)

@@ -24,9 +24,7 @@ from spinecare.scan import LABELS, LEVEL_NAMES, Float32, Patient, Scan, Source, 
 
 GENERATOR = "spinecare phantom 1"
 DEVICES: dict[Style, str] = {"hologic": "virtual Hologic", "idxa": "virtual GE Lunar iDXA"}
-_PERSON, _PLACE, _PIXELS, _OVERLAY = range(
-    4
-)  # streams of randomness of one index, so that none shifts another
+_PERSON, _PLACE, _PIXELS, _OVERLAY = range(4)  # streams of randomness of one index, so that none shifts another
 
 
 def _rng(seed: int, index: int, stream: int) -> np.random.Generator:
@@ -217,15 +215,11 @@ def _map(work: Callable[[int], dict[str, Any]], n: int, workers: int | None) -> 
 def _same_cohort(out: Path, settings: dict[str, Any]) -> None:
     file = out / "cohort.json"
     if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != settings:
-        raise PhantomError(
-            f"{out} holds a cohort of other settings. Choose another folder, or remove this one."
-        )
+        raise PhantomError(f"{out} holds a cohort of other settings. Choose another folder, or remove this one.")
     file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _make_one(
-    index: int, *, seed: int, style: Style, out: Path, balance: bool, truth_only: bool
-) -> dict[str, Any]:
+def _make_one(index: int, *, seed: int, style: Style, out: Path, balance: bool, truth_only: bool) -> dict[str, Any]:
     person, weight = draw_person(seed, index, balance)
     spine, framing = _plan(person, seed, index, style)
     key = f"v{seed}-{index:06d}"
@@ -265,9 +259,7 @@ def _row(person: People, weight: float, spine: anatomy.Spine, framing: Framing, 
         "label": str(person.label[0]),
         "cobb_deg": round(spine.cobb_deg, 2),
     }
-    for level, grade, polygon in zip(
-        levels, spine.fracture_grade.values(), framing.polygons().values(), strict=True
-    ):
+    for level, grade, polygon in zip(levels, spine.fracture_grade.values(), framing.polygons().values(), strict=True):
         row |= {f"fracture_{level}": grade, f"polygon_{level}": polygon_text(polygon)}
     return row
 

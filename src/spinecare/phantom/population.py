@@ -35,8 +35,8 @@ SHARE_OF_WOMEN = 0.72
 AGE_GROUPS: tuple[tuple[float, float, float], ...] = ((0.10, 20, 50), (0.85, 50, 85), (0.05, 80, 90))
 
 # What the scanner adds to bone: fat that is not the same over and beside the spine shifts the whole baseline
-# (Tothill & Pye 1992, doi:10.1259/0007-1285-65-777-807: about 0.03-0.06 g/cm2 in vivo), and each level has its
-# own positioning error (ISCD: short-term precision of 1-2 %).
+# (Tothill and Pye 1992, Br J Radiol 65:807: about 0.03-0.06 g/cm2 in vivo), and each level has its own
+# positioning error (ISCD: short-term precision of 1-2 %).
 BASELINE_SD_G_CM2 = 0.025
 LEVEL_ERROR_SHARE = 0.012
 
@@ -153,9 +153,7 @@ def draw_people(rng: np.random.Generator, n: int) -> People:
     values = np.empty((n, len(FEATURES)))
     for sex, chosen in (("F", women), ("M", ~women)):
         fitted = table["sex"][sex]
-        means = np.array(
-            [np.interp(age[chosen], table["age_knots"], column) for column in fitted["log_mean"]]
-        ).T
+        means = np.array([np.interp(age[chosen], table["age_knots"], column) for column in fitted["log_mean"]]).T
         shift = np.array([fitted["ethnicity_shift"][name] for name in names])[ethnicity[chosen]]
         factor = np.linalg.cholesky(np.array(fitted["log_covariance"]))
         residual = normal[chosen] @ factor.T
@@ -196,9 +194,7 @@ def draw_of_class(rng: np.random.Generator, label: Label) -> People:
         found = np.flatnonzero(people.label == str(label))
         if len(found):
             return people.person(int(found[0]))
-    raise PhantomError(
-        f"No person of class {label} among 25,600: the population table is not what it should be."
-    )
+    raise PhantomError(f"No person of class {label} among 25,600: the population table is not what it should be.")
 
 
 @cache
@@ -239,12 +235,8 @@ def fit_nhanes(folder: Path) -> dict[str, Any]:
 
     files = [folder / f"P_{name}.XPT" for name in ("DXXSPN", "DEMO", "BMX")]
     if missing := [file.name for file in files if not file.is_file()]:
-        raise PhantomError(
-            f"{', '.join(missing)} not in {folder}. Fetch it from the NHANES 2017-March 2020 pages."
-        )
-    spine, people, body = (
-        pd.read_sas(file).round(4) for file in files
-    )  # SAS transport zeros read as 5.4e-79
+        raise PhantomError(f"{', '.join(missing)} not in {folder}. Fetch it from the NHANES 2017-March 2020 pages.")
+    spine, people, body = (pd.read_sas(file).round(4) for file in files)  # SAS transport zeros read as 5.4e-79
     frame = spine.merge(people, on="SEQN").merge(body, on="SEQN")
     columns = ["BMXHT", "BMXWT", *(f"DXXL{i}BMD" for i in range(1, 5)), *(f"DXXL{i}A" for i in range(1, 5))]
     frame = frame[frame["DXXOSBCC"] == 0].dropna(subset=columns)
@@ -260,9 +252,7 @@ def fit_nhanes(folder: Path) -> dict[str, Any]:
         "version": "1",
         "features": list(FEATURES),
         "age_knots": [*YOUNG_AGES, *knots.tolist()],
-        "ethnicity_share": {
-            name: round(float(np.mean(ethnicity == code)), 4) for code, name in ETHNICITIES.items()
-        },
+        "ethnicity_share": {name: round(float(np.mean(ethnicity == code)), 4) for code, name in ETHNICITIES.items()},
         "sex": {},
     }
     total = sum(out["ethnicity_share"].values())

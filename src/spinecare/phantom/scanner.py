@@ -73,7 +73,7 @@ def frame(spine: Spine, style: Style, rng: np.random.Generator) -> Framing:
         height = float(np.clip(rng.normal(142, 12), 112, 176))
         row_top = float(np.clip(rng.normal(44, 16), 6, size - height - 6))
         mm_row = (bottom - top) / height
-        mm_col = width / float(np.clip(rng.normal(69, 6), 54, 86))
+        mm_col = width / float(np.clip(rng.normal(74, 6), 60, 90))
         grid = Grid(size, size, mm_row, mm_col, row_top - top / mm_row, float(rng.normal(112, 4)))
         half = np.clip(rng.normal(93, 12, 2), reach / mm_col + 6, None)
         left, right = max(grid.col0 - half[0], 3.0), min(grid.col0 + half[1], size - 5.0)
@@ -99,15 +99,14 @@ def expose(anatomy: Anatomy, person: People, grid: Grid, style: Style, rng: np.r
     thick = float(np.clip((bmi / 26) ** 1.2, 0.6, 2.2))
     scan = anatomy.bone + anatomy.added
     inside: Bool = np.asarray(anatomy.masks.any(axis=0))
-    scan = scan + np.float32(person.baseline[0]) * inside
+    scan = np.asarray(scan + person.baseline[0] * inside, dtype=np.float32)
     if style == "idxa":
         return _display_idxa(_blur(scan, grid, 0.35, 0.35), inside, grid, thick, rng)
     psf = rng.uniform(0.6, 1.1)
-    scan = _blur(scan, grid, psf * rng.uniform(0.8, 1.1), psf * rng.uniform(1.0, 1.4))
+    scan = _blur(scan, grid, psf * rng.uniform(1.1, 1.5), psf * rng.uniform(1.0, 1.4))
     scan += _soft_tissue(grid, thick, rng)
     scan += _quantum_noise(grid, thick, rng)
-    scan = _blur(scan, grid, 0.35 * psf, 0.55 * psf)
-    return _window(scan, inside, rng)
+    return _window_frame(_window(scan, inside, rng), rng)
 
 
 def _blur(image: Float32, grid: Grid, mm_y: float, mm_x: float) -> Float32:
@@ -136,41 +135,47 @@ def _soft_tissue(grid: Grid, thick: float, rng: np.random.Generator) -> Float32:
     # the spine and fat further out, patches of bowel.
     x = ((np.arange(grid.cols) - grid.col0) * grid.mm_col).astype(np.float32)[None, :]
     y = ((np.arange(grid.rows) - grid.row0) * grid.mm_row).astype(np.float32)[:, None]
-    above = np.clip((-y - rng.normal(45, 14)) / 30, 0, 1) * rng.uniform(0.0, 0.32)
+    above = np.clip((-y - rng.normal(45, 14)) / 30, 0, 1) * rng.uniform(0.0, 0.25)
     wide = np.clip((np.abs(x) - 22) / 45, -0.2, 1) * rng.normal(0.04, 0.06)
     tilt = x / 70 * rng.normal(0, 0.03)
-    patches = rng.uniform(0.02, 0.055) * _field(grid, 9, 8, rng) + rng.uniform(0.01, 0.04) * _field(
-        grid, 3, 4.5, rng
-    )
+    patches = rng.uniform(0.02, 0.055) * _field(grid, 9, 8, rng) + rng.uniform(0.01, 0.04) * _field(grid, 3, 4.5, rng)
     return np.asarray(above + wide + tilt + patches * thick**0.5, dtype=np.float32)
 
 
 def _quantum_noise(grid: Grid, thick: float, rng: np.random.Generator) -> Float32:
-    # Grain of the resampled display, thicker people noisier, and the fan beam's line noise.
-    level = 0.062 * thick * float(np.exp(0.35 * rng.standard_normal()))
-    grain = _field(grid, 0.55 * rng.uniform(0.8, 1.4), 0.75 * rng.uniform(0.8, 1.5), rng)
-    lines = rng.exponential(0.15) if rng.random() < 0.8 else rng.uniform(0.4, 1.2)
-    streaks = _field(grid, 0.3, rng.uniform(2.5, 9), rng)
+    # Grain as the resampled display shows it, smoother along a line than across, stronger in thick people; and
+    # the fan beam's line noise, strong in a few.
+    level = 0.098 * thick**0.6 * float(np.exp(0.20 * rng.standard_normal()))
+    sharp = rng.uniform(0.95, 1.3)
+    grain = _field(grid, 0.85 * sharp * grid.mm_row, 1.35 * sharp * grid.mm_col, rng)
+    lines = rng.exponential(0.10) if rng.random() < 0.9 else rng.uniform(0.4, 1.2)
+    streaks = _field(grid, 0.4 * grid.mm_row, rng.uniform(2.5, 9), rng)
     return np.asarray(level * (grain + lines * streaks), dtype=np.float32)
 
 
 def _window(scan: Float32, inside: Bool, rng: np.random.Generator) -> Float32:
-    # The software sets the window by the patient's own bone, the operator moves it.
+    # The software sets the window partly by the patient's own bone, partly fixed; the operator moves it.
     bright = float(np.quantile(scan[inside], 0.98))
-    high = (
-        (bright ** rng.uniform(0.55, 1.0)) * 1.35 ** rng.uniform(0.0, 0.35) * np.exp(rng.normal(0.06, 0.13))
-    )
-    low = high * rng.normal(0.02, 0.10)
-    shown = np.clip((scan - low) / (high - low), 0, 1) ** np.exp(rng.normal(-0.05, 0.15))
+    high = bright ** rng.uniform(0.5, 1.0) * 1.3 ** rng.uniform(0.2, 0.7) * np.exp(rng.normal(0.11, 0.12))
+    low = high * rng.normal(-0.09, 0.07)
+    shown = np.clip((scan - low) / (high - low), 0, 1) ** np.exp(rng.normal(0.0, 0.10))
     return np.asarray(255 * shown, dtype=np.float32)
+
+
+def _window_frame(grey: Float32, rng: np.random.Generator) -> Float32:
+    # A cut screen often keeps a line of the window's white frame along an edge.
+    for edge in (grey[0], grey[-1], grey[:, 0], grey[:, -1]):
+        if rng.random() < 0.22:
+            edge[:] = np.maximum(edge, rng.uniform(140, 255))
+    return grey
 
 
 def _display_idxa(scan: Float32, inside: Bool, grid: Grid, thick: float, rng: np.random.Generator) -> Float32:
     # Sharp, black outside, bright rims; unscanned steps at the margins stay white.
     scan = scan + np.float32(0.03 * thick) * _field(grid, 0.3, 0.35, rng) + 0.04 * _field(grid, 7, 7, rng)
     bright = float(np.quantile(scan[inside], 0.995))
-    low = bright * rng.uniform(0.12, 0.25)
-    grey = 255 * np.clip((scan - low) / (bright * rng.uniform(0.9, 1.1) - low), 0, 1) ** rng.uniform(0.9, 1.2)
+    low = bright * rng.uniform(0.0, 0.14)
+    grey = 255 * np.clip((scan - low) / (bright * rng.uniform(0.9, 1.1) - low), 0, 1) ** rng.uniform(0.75, 1.05)
     if rng.random() < 0.6:
         for flip in (False, True):
             row, edge = 0, int(rng.integers(8, 50))
@@ -191,7 +196,7 @@ def _glyphs(text: str, size: int) -> UInt8:
     font = ImageFont.load_default(size)
     box = font.getbbox(text)
     image = Image.new("L", (int(box[2]) + 4, int(box[3]) + 4), 0)
-    ImageDraw.Draw(image).text((2, 1), text, fill=255, font=font, stroke_width=0.4)
+    ImageDraw.Draw(image).text((2, 1), text, fill=255, font=font, stroke_width=1)
     return np.asarray(image)
 
 
@@ -224,9 +229,7 @@ def overlay_of(framing: Framing, masks: Bool, rng: np.random.Generator) -> tuple
         cv2.line(canvas, point(*bottom_left), point(*bottom_right), 255, 1)
         cv2.line(canvas, point(*top_left), point(*bottom_left), 255, 1)
         cv2.line(canvas, point(*top_right), point(*bottom_right), 255, 1)
-    for contour in cv2.findContours(
-        _traced(masks, framing, zoom, rng), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )[0]:
+    for contour in cv2.findContours(_traced(masks, framing, zoom, rng), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
         cv2.polylines(canvas, [contour], True, 255, 1)
     canvas = cv2.dilate(canvas, np.ones((2, 2), np.uint8))
     for name, box in zip(LEVEL_NAMES, boxes, strict=True):
@@ -245,8 +248,8 @@ def _traced(masks: Bool, framing: Framing, zoom: int, rng: np.random.Generator) 
     # The software's bone edge wanders by a pixel or so, with now and then a spur along the separators.
     rows, cols = masks.shape[1:]
     field = cv2.GaussianBlur(masks.any(axis=0).astype(np.float32), (0, 0), 0.9)
-    wobble = cv2.GaussianBlur(rng.standard_normal((rows, cols), dtype=np.float32), (0, 0), 2.0)
-    field = field + np.float32(rng.uniform(0.06, 0.22)) * wobble / wobble.std()
+    wobble = cv2.GaussianBlur(rng.standard_normal((rows, cols), dtype=np.float32), (0, 0), 1.7)
+    field = field + np.float32(rng.uniform(0.08, 0.30)) * wobble / wobble.std()
     r, c = np.arange(rows)[:, None], np.arange(cols)[None, :]
     (top, top_slope), (bottom, bottom_slope) = framing.lines[0], framing.lines[-1]
     field = np.where((r >= top + top_slope * c) & (r <= bottom + bottom_slope * c), field, 0)
