@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecare.errors import ScanError, UnreadableCode
-from spinecare.io.codestream import frame_size
 from spinecare.io.colour import split_colour
+from spinecare.io.decode import check_codestream, decode_first_frame, unsupported
 from spinecare.io.greyscale import display_grey
-from spinecare.io.limits import check_bytes, check_frames, check_pixels, damaged
+from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged
 from spinecare.io.tags import read_acquired, read_device, read_patient, read_spacing
 from spinecare.io.view import read_view, read_view_tags
 from spinecare.scan import Scan, Source
@@ -42,7 +42,7 @@ def looks_like_dicom(data: bytes) -> bool:
     return implicit or (data[4:6].isalpha() and data[4:6].isupper())
 
 
-def read_dicom(data: bytes, name: str, limits: ReadLimits = ReadLimits(), path: str | None = None) -> Scan:  # noqa: B008
+def read_dicom(data: bytes, name: str, limits: ReadLimits = USUAL, path: str | None = None) -> Scan:
     """Read a DICOM file with one picture.
 
     Parameters
@@ -81,7 +81,7 @@ def read_dicom(data: bytes, name: str, limits: ReadLimits = ReadLimits(), path: 
 def _read(data: bytes, name: str, limits: ReadLimits, path: str | None) -> Scan:
     dataset = _parse(data, name, limits)
     _check_header(dataset, name, limits)
-    stored = _decode(dataset, name)
+    stored = decode_first_frame(dataset, data, name)
     colour = None
     if str(dataset.PhotometricInterpretation) in GREY_SPACES:
         pixels, white = display_grey(stored, dataset)
@@ -153,11 +153,7 @@ def _check_inflated_size(data: bytes, name: str, limits: ReadLimits) -> None:
 def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
     """Everything that must be right before a decoder sees the pixels."""
     if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
-        what = (
-            "is a DICOM directory"
-            if "DirectoryRecordSequence" in dataset
-            else "is DICOM, but holds no picture"
-        )
+        what = "is a DICOM directory" if "DirectoryRecordSequence" in dataset else "is DICOM, but holds no picture"
         raise ScanError(
             UnreadableCode.NO_PIXELS,
             f"The file {name} {what}.",
@@ -171,48 +167,11 @@ def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
     allocated, stored = int(dataset.get("BitsAllocated") or 0), int(dataset.get("BitsStored") or 0)
     right_samples = samples == (1 if space in GREY_SPACES or space == "PALETTE COLOR" else 3)
     if space not in GREY_SPACES | COLOUR_SPACES or not right_samples:
-        raise _unsupported(name, f"colour space {space or 'not given'} with {samples} samples a pixel")
+        raise unsupported(name, f"colour space {space or 'not given'} with {samples} samples a pixel")
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
-        raise _unsupported(name, f"{stored} bits stored in {allocated}")
+        raise unsupported(name, f"{stored} bits stored in {allocated}")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _check_codestream(dataset, rows, cols, name)
-
-
-def _check_codestream(dataset: Dataset, rows: int, cols: int, name: str) -> None:
-    """A compressed frame must have the size that the tags say: a decoder allocates what the frame says."""
-    from pydicom.encaps import generate_frames
-    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax not in JPEGTransferSyntaxes + JPEGLSTransferSyntaxes + JPEG2000TransferSyntaxes:
-        return
-    size = frame_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
-    if size is None:
-        raise damaged(name, "its compressed picture has no readable header")
-    if size != (rows, cols):
-        raise damaged(name, f"it says {rows} x {cols} pixels, its compressed picture {size[0]} x {size[1]}")
-
-
-def _decode(dataset: Dataset, name: str) -> npt.NDArray[Any]:
-    """Stored values (rows, cols) or RGB (rows, cols, 3) of the first frame."""
-    from pydicom.pixels import get_decoder
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated:
-        _quiet_gdcm()
-    try:
-        decoder = get_decoder(syntax)
-        available = decoder.is_available
-    except NotImplementedError:
-        available = False
-    if not available:
-        raise _unsupported(name, f"transfer syntax {syntax.name}")
-    try:
-        # `raw=False` turns every YBR into RGB.
-        values, _ = decoder.as_array(dataset, index=0, raw=False)
-    except Exception as error:
-        raise damaged(name, "its picture breaks off or cannot be decoded") from error
-    return np.asarray(values)
+        check_codestream(dataset, name)
 
 
 def _as_rgb(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
@@ -227,18 +186,9 @@ def _as_rgb(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]
     else:
         rgb, bits = stored, int(dataset.BitsStored)
     if bits == 8:
-        return rgb.astype(np.uint8)
-    return np.rint(rgb.astype(np.float32) * (255.0 / (2**bits - 1))).clip(0, 255).astype(np.uint8)
-
-
-def _quiet_gdcm() -> None:
-    """gdcm writes to the terminal from C++; what it has to say comes back as an exception anyway."""
-    try:
-        import gdcm
-    except ImportError:
-        return
-    gdcm.Trace.WarningOff()
-    gdcm.Trace.ErrorOff()
+        return np.asarray(rgb, dtype=np.uint8)
+    scaled = np.rint(rgb.astype(np.float32) * (255.0 / (2**bits - 1)))
+    return np.asarray(scaled.clip(0, 255), dtype=np.uint8)
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
@@ -250,12 +200,4 @@ def _not_dicom(name: str) -> ScanError:
         UnreadableCode.NOT_A_PICTURE,
         f"The file {name} is neither a DICOM file nor a picture.",
         "Send the scan as DICOM, PNG, JPEG, TIFF or BMP.",
-    )
-
-
-def _unsupported(name: str, what: str) -> ScanError:
-    return ScanError(
-        UnreadableCode.UNSUPPORTED_ENCODING,
-        f"The file {name} stores its picture in a way that is not supported: {what}.",
-        "Export it as uncompressed DICOM or as PNG.",
     )

@@ -35,10 +35,10 @@ class Lut:
     first: int
     bits: int
 
-    def __call__(self, values: npt.NDArray[Any]) -> Float32:
-        """Look up `values` (any shape); those outside the table take its first or last entry."""
+    def look_up(self, values: npt.NDArray[Any]) -> Float32:
+        """The entries for `values` (any shape); those outside the table take its first or last entry."""
         index = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
-        return self.entries[index]
+        return np.asarray(self.entries[index], dtype=np.float32)
 
 
 def display_grey(stored: npt.NDArray[Any], dataset: Dataset) -> tuple[Float32, float]:
@@ -65,7 +65,7 @@ def display_grey(stored: npt.NDArray[Any], dataset: Dataset) -> tuple[Float32, f
     window = None if voi else _read_window(dataset)
     if voi:
         white = float(2**voi.bits - 1)
-        grey = np.clip(voi(values), 0, white)
+        grey = np.clip(voi.look_up(values), 0, white)
     elif window:
         grey = np.float32(white) * _apply_window(values, *window)
     else:
@@ -82,7 +82,7 @@ def _modality(stored: npt.NDArray[Any], dataset: Dataset) -> tuple[npt.NDArray[A
     """Modality values (PS3.3 C.11.1) and the range they can have."""
     lut = _read_lut(dataset.get("ModalityLUTSequence"))
     if lut:
-        return lut(stored), 0.0, float(2**lut.bits - 1)
+        return lut.look_up(stored), 0.0, float(2**lut.bits - 1)
     bits = int(dataset.BitsStored)
     signed = int(dataset.get("PixelRepresentation") or 0) == 1
     low, high = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if signed else (0.0, 2.0**bits - 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.settings import ReadLimits
 
+USUAL = ReadLimits()
+
 
 def check_bytes(size: int, name: str, limits: ReadLimits) -> None:
     """Raise `ScanError` when a file of `size` bytes is empty or too big."""

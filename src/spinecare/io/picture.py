@@ -11,7 +11,7 @@ import numpy as np
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.colour import split_colour
-from spinecare.io.limits import check_bytes, check_frames, check_pixels, damaged
+from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged
 from spinecare.scan import Float32, Patient, Scan, Source, UInt8
 from spinecare.settings import ReadLimits
 
@@ -38,7 +38,7 @@ def picture_format(data: bytes) -> str | None:
     return None
 
 
-def read_picture(data: bytes, name: str, limits: ReadLimits = ReadLimits(), path: str | None = None) -> Scan:  # noqa: B008
+def read_picture(data: bytes, name: str, limits: ReadLimits = USUAL, path: str | None = None) -> Scan:
     """Read a PNG, JPEG, TIFF or BMP picture.
 
     Parameters
@@ -95,7 +95,7 @@ def _decode(data: bytes, kind: str, name: str, limits: ReadLimits) -> tuple[Floa
     from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(data), formats=(kind,))
+        opened = Image.open(io.BytesIO(data), formats=(kind,))
     except Image.DecompressionBombError as error:
         # Pillow's own limit; ours says it in a sentence.
         raise ScanError(
@@ -103,12 +103,12 @@ def _decode(data: bytes, kind: str, name: str, limits: ReadLimits) -> tuple[Floa
             f"The picture in {name} has too many pixels; at most {limits.max_pixels:,} are read.",
             "Send the scan in the size in which the scanner exported it.",
         ) from error
-    with image:
-        _check_header(image, name, limits)
-        image.load()
-        image = _upright(image)
+    with opened:
+        _check_header(opened, name, limits)
+        opened.load()
+        image = _upright(opened)
         if image.mode.startswith("I;16") or image.mode == "I":
-            return _sixteen_bits(image, name)
+            return _sixteen_bits(image, name, _white_is_zero(opened))
         if image.mode == "F":
             raise _unsupported(name, "floating-point grey values")
         pixels, colour = split_colour(_rgb(image, name))
@@ -146,13 +146,19 @@ def _upright(image: Image) -> Image:
         return image
 
 
-def _sixteen_bits(image: Image, name: str) -> tuple[Float32, float, None]:
+def _white_is_zero(image: Image) -> bool:
+    """True for a TIFF whose zero is white; Pillow turns those over only up to 8 bits."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.format == "TIFF" and tags.get(_TIFF_PHOTOMETRIC) == 0
+
+
+def _sixteen_bits(image: Image, name: str, white_is_zero: bool) -> tuple[Float32, float, None]:
     """Grey levels of a picture with more than 8 bits, 0 ... its largest value."""
     values = np.asarray(image).astype(np.float32)
     if values.min() < 0 or values.max() > 65535:
         raise _unsupported(name, "more than 16 bits a pixel")
     white = max(float(values.max()), 1.0)
-    return values, white, None
+    return (white - values if white_is_zero else values), white, None
 
 
 def _rgb(image: Image, name: str) -> UInt8:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.dicom import looks_like_dicom, read_dicom
-from spinecare.io.limits import check_bytes
+from spinecare.io.limits import USUAL, check_bytes
 from spinecare.io.picture import picture_format, read_picture
 from spinecare.scan import Scan
 from spinecare.settings import ReadLimits
@@ -30,7 +30,7 @@ _KNOWN: tuple[tuple[int, bytes, str, bool], ...] = (
 )
 
 
-def read_scan(path: str | Path, limits: ReadLimits = ReadLimits()) -> Scan:  # noqa: B008
+def read_scan(path: str | Path, limits: ReadLimits = USUAL) -> Scan:
     """Read a DICOM file or a picture.
 
     Raises
@@ -63,7 +63,7 @@ def read_scan(path: str | Path, limits: ReadLimits = ReadLimits()) -> Scan:  # n
     return _read(data, path.name, limits, str(path))
 
 
-def read_scan_bytes(data: bytes, name: str, limits: ReadLimits = ReadLimits()) -> Scan:  # noqa: B008
+def read_scan_bytes(data: bytes, name: str, limits: ReadLimits = USUAL) -> Scan:
     """Read a DICOM file or a picture that is in memory; `name` is what to call it. Raises `ScanError`."""
     return _read(data, name, limits, None)
 
@@ -82,9 +82,7 @@ def _not_a_picture(data: bytes, name: str) -> ScanError:
     for offset, magic, what, is_picture in _KNOWN:
         if data[offset : offset + len(magic)] == magic:
             code = UnreadableCode.UNSUPPORTED_ENCODING if is_picture else UnreadableCode.NOT_A_PICTURE
-            return ScanError(
-                code, f"The file {name} is {what}.", "Send the scan as DICOM, PNG, JPEG, TIFF or BMP."
-            )
+            return ScanError(code, f"The file {name} is {what}.", "Send the scan as DICOM, PNG, JPEG, TIFF or BMP.")
     text = "a text file" if _is_text(data[:4096]) else "neither a DICOM file nor a picture"
     return ScanError(
         UnreadableCode.NOT_A_PICTURE,
