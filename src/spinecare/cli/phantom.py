@@ -30,9 +30,7 @@ def make(
     style: StyleOption = "hologic",
     balance: Annotated[bool, typer.Option("--balance", help="Classes equally often, with weights.")] = False,
     truth_only: Annotated[bool, typer.Option("--truth-only", help="People without pictures.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; all processors if not given.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all processors if not given.")] = None,
 ) -> None:
     """Draw virtual patients: pictures, manifest.csv and truth.csv."""
     from rich.console import Console
