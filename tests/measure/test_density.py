@@ -31,6 +31,18 @@ def test_a_crop_at_another_scale_gives_the_same_grey() -> None:
     assert found["grey_l1_l4_of_white"] == pytest.approx(0.6, abs=1e-6)
 
 
+def test_unscanned_margins_are_carried_into_a_crop_at_another_scale_and_place() -> None:
+    whole = some_prepared()
+    # Rows at half their size from row 10 on, columns as they are from column 30 on.
+    mapping = Mapping(np.array([[0.5, 0.0, -5.0], [0.0, 1.0, -30.0]]))
+    raw, valid = whole.raw[10::2, 30:].copy(), whole.valid.copy()
+    raw[:, 100:], valid[:, 130:] = 1.0, False
+    found = grey_by_level(some_prepared(raw=raw, image=raw, mapping=mapping, valid=valid))
+    assert found["grey_l1_of_white"] == pytest.approx(0.6, abs=1e-6)
+    # Every second row has soft tissue of 0.3.
+    assert found["grey_above_soft_l1_of_white"] == pytest.approx(0.3, abs=1e-6)
+
+
 def test_unscanned_margins_are_no_soft_tissue() -> None:
     whole = some_prepared()
     raw, valid = whole.raw.copy(), whole.valid.copy()

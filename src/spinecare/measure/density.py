@@ -77,9 +77,7 @@ def _valid_in_crop(prepared: Prepared) -> Bool:
     shape = prepared.raw.shape
     if prepared.valid.all():
         return np.ones(shape, dtype=bool)
-    grid = np.indices(shape, dtype=np.float64).reshape(2, -1).T
-    rows, cols = np.rint(prepared.mapping.to_scan(grid)).astype(np.intp).T
-    height, width = prepared.valid.shape
-    in_scan = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
-    valid = prepared.valid[rows.clip(0, height - 1), cols.clip(0, width - 1)] & in_scan
-    return np.asarray(valid, dtype=bool).reshape(shape)
+    # OpenCV's affine maps are in (column, row): swap both axes of the 2 x 2 part, and the shift.
+    in_xy = prepared.mapping.matrix[::-1][:, [1, 0, 2]]
+    mask = cv2.warpAffine(prepared.valid.astype(np.uint8), in_xy, shape[::-1], flags=cv2.INTER_NEAREST)
+    return np.asarray(mask, dtype=np.uint8).astype(bool)

@@ -12,9 +12,7 @@ from spinecare.scan import Level
 Float64 = npt.NDArray[np.float64]
 
 
-def lengths_and_tilt(
-    levels: tuple[Level, ...], spacing_mm: tuple[float, float] | None = None
-) -> dict[str, float]:
+def lengths_and_tilt(levels: tuple[Level, ...], spacing_mm: tuple[float, float] | None = None) -> dict[str, float]:
     """Heights of the levels, ratios between neighbours, and the tilt of the spine.
 
     Parameters
