@@ -22,9 +22,7 @@ def test_patients_are_drawn_whole() -> None:
     assert weights.shape == (500, 6)
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, 3] == weights[:, 4]).all()
-    assert (
-        weights[:, [0, 1, 3]].sum(axis=1) == 3
-    ).all()  # three patients in every replicate, however many rows
+    assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()  # three patients in every replicate, however many rows
     assert weights[:, 0].mean() == pytest.approx(1, abs=0.12)
 
 
@@ -84,9 +82,7 @@ def test_binormal_auc_lies_in_the_interval() -> None:
     drawn = draw(lambda w: {"auc": m.auc(positive, score, w)}, np.arange(400), 1000, 0)
     bounds = percentile_bounds(drawn["auc"])
     assert bounds.low < norm.cdf(1 / np.sqrt(2)) < bounds.high
-    assert drawn["auc"].std() == pytest.approx(
-        0.0241, rel=0.15
-    )  # Hanley and McNeil 1982 at AUC 0.76, 200 + 200
+    assert drawn["auc"].std() == pytest.approx(0.0241, rel=0.15)  # Hanley and McNeil 1982 at AUC 0.76, 200 + 200
 
 
 def test_two_thousand_replicates_of_the_auc_of_two_thousand_scans_take_seconds() -> None:

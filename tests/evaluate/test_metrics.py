@@ -50,9 +50,7 @@ def test_every_figure_equals_scikit_learn(n: int, seed: int, decimals: int, t: f
             "npv": sk.precision_score(~yes, ~said, **nan),
             "f1": sk.f1_score(yes, said, **nan),
             "auc": sk.roc_auc_score(yes, p[:, 2]),
-            "auc_normal_vs_osteoporosis": sk.roc_auc_score(
-                yes[y != 1], (p[:, 2] / (p[:, 0] + p[:, 2]))[y != 1]
-            ),
+            "auc_normal_vs_osteoporosis": sk.roc_auc_score(yes[y != 1], (p[:, 2] / (p[:, 0] + p[:, 2]))[y != 1]),
             "auc_normal_vs_affected": sk.roc_auc_score(y > 0, 1 - p[:, 0]),
             "auc_macro": sk.roc_auc_score(y, p, multi_class="ovr"),
             "brier_osteoporosis": sk.brier_score_loss(yes, p[:, 2]),

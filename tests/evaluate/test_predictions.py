@@ -63,9 +63,7 @@ def test_the_prevalence_baseline_answers_with_the_class_shares() -> None:
 
 def test_a_score_has_aucs_only() -> None:
     y, p = predictions(90)
-    evaluation = evaluate_predictions(
-        y, range(90), {"a": p}, 0.4, n_boot=50, baselines={"brightness": p[:, 2]}
-    )
+    evaluation = evaluate_predictions(y, range(90), {"a": p}, 0.4, n_boot=50, baselines={"brightness": p[:, 2]})
     figures = evaluation.baselines["brightness"].figures
     assert figures["auc"].value == evaluation.models["a"].figures["auc"].value
     assert math.isnan(figures["brier"].value)

@@ -21,9 +21,7 @@ def evaluation() -> Evaluation:
     p = np.exp(rng.normal(size=(120, 3)) + 1.5 * np.eye(3)[y])
     q = np.exp(rng.normal(size=(120, 3)) + np.eye(3)[y])
     models = {"cnn <1>": q / q.sum(axis=1, keepdims=True), "stack": p / p.sum(axis=1, keepdims=True)}
-    return evaluate_predictions(
-        y, np.arange(120) // 2, models, 0.4, n_boot=200, baselines={"brightness": p[:, 2]}
-    )
+    return evaluate_predictions(y, np.arange(120) // 2, models, 0.4, n_boot=200, baselines={"brightness": p[:, 2]})
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +70,7 @@ class Outside(HTMLParser):
         for name, value in attributes:
             if name == "id" and value:
                 self.ids.append(value)
-            if (
-                name in ("src", "href", "xlink:href") and not (value or "").startswith("#")
-            ) or tag == "script":
+            if (name in ("src", "href", "xlink:href") and not (value or "").startswith("#")) or tag == "script":
                 self.found.append(f"{tag} {name}={value}")
 
 

@@ -38,9 +38,7 @@ def group_numbers(groups: Sequence[object] | npt.NDArray[np.generic], n: int) ->
     if len(names) != n:
         raise EvaluationError(f"{len(names)} patients were given for {n} predictions; each row needs one.")
     if any(name is None or name == "" or name != name for name in names):
-        raise EvaluationError(
-            "A prediction has no patient or group; intervals are over patients, so give it one."
-        )
+        raise EvaluationError("A prediction has no patient or group; intervals are over patients, so give it one.")
     seen: dict[object, int] = {}
     return np.array([seen.setdefault(name, len(seen)) for name in names], dtype=np.int64)
 

@@ -60,12 +60,8 @@ def confusion_svg(model: ModelEvaluation) -> str:
     for i in range(len(NAMES)):
         for j in range(len(NAMES)):
             colour = "white" if share[i, j] > 0.75 else INK
-            axes.text(
-                j + 0.5, i + 0.42, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=12
-            )
-            axes.text(
-                j + 0.5, i + 0.74, f"{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7.5
-            )
+            axes.text(j + 0.5, i + 0.42, f"{counts[i, j]}", ha="center", va="center", color=colour, fontsize=12)
+            axes.text(j + 0.5, i + 0.74, f"{share[i, j]:.0%}", ha="center", va="center", color=colour, fontsize=7.5)
     wrapped = [name.replace(" bone", "\nbone") for name in NAMES]
     axes.set_xticks(np.arange(len(NAMES)) + 0.5, wrapped)
     axes.set_yticks(np.arange(len(NAMES)) + 0.5, wrapped)

@@ -175,9 +175,7 @@ def brier_multiclass(y_true: Int, p: Float, weights: npt.ArrayLike | None = None
     return ratio(w @ ((p - np.eye(CLASSES)[y_true]) ** 2).sum(axis=1), w.sum(axis=-1))
 
 
-def calibration(
-    positive: npt.ArrayLike, p: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> tuple[Float, Float]:
+def calibration(positive: npt.ArrayLike, p: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> tuple[Float, Float]:
     """Calibration slope and intercept of p (n,) for an event (n,).
 
     Slope: b of logit P(event) = a + b logit(p), 1 when right, below 1 when p is too extreme. Intercept: a of

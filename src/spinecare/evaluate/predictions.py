@@ -173,9 +173,7 @@ def evaluate_predictions(
         np.maximum.at(strata, patients, y)
     notes: list[str] = []
     counts = np.bincount(y, minlength=m.CLASSES)
-    notes += [
-        f"No scan of class {LABELS[c]}: what needs it is undefined." for c in np.flatnonzero(counts == 0)
-    ]
+    notes += [f"No scan of class {LABELS[c]}: what needs it is undefined." for c in np.flatnonzero(counts == 0)]
     if k == 1:
         notes.append("One patient only: no interval can be given.")
 
@@ -187,9 +185,7 @@ def evaluate_predictions(
 
     beside = {}
     share = (
-        counts / len(y)
-        if prevalence is None
-        else m.check_probabilities(np.atleast_2d(prevalence), 1, "prevalence")[0]
+        counts / len(y) if prevalence is None else m.check_probabilities(np.atleast_2d(prevalence), 1, "prevalence")[0]
     )
     if prevalence is None:
         notes.append("The prevalence baseline uses the class shares of these scans themselves.")
@@ -209,9 +205,7 @@ def evaluate_predictions(
         if "stack" in models and name != "stack"
     }
     named = {str(label): int(counts[i]) for i, label in enumerate(LABELS)}
-    return Evaluation(
-        len(y), k, named, models, beside, differences, n_boot, seed, level, stratified, tuple(notes)
-    )
+    return Evaluation(len(y), k, named, models, beside, differences, n_boot, seed, level, stratified, tuple(notes))
 
 
 def _threshold(decisions: float | Mapping[str, float], name: str, otherwise: str = "") -> float:
@@ -219,9 +213,7 @@ def _threshold(decisions: float | Mapping[str, float], name: str, otherwise: str
     if isinstance(decisions, Mapping):
         value = decisions.get(name, decisions.get(otherwise))
         if value is None:
-            raise EvaluationError(
-                f"No decision threshold was given for {name}: give one number, or each name its own."
-            )
+            raise EvaluationError(f"No decision threshold was given for {name}: give one number, or each name its own.")
     else:
         value = decisions
     if not 0 <= value <= 1:
@@ -275,8 +267,7 @@ class _Shared:
         nan = math.nan
         empty = Figure(nan, nan, nan, len(self.y), self.k, "a score has no probabilities and no threshold")
         figures = {
-            key: self.figure(key, float(once[key][0]), many[key]) if key in SCORE_ONLY else empty
-            for key in FIGURES
+            key: self.figure(key, float(once[key][0]), many[key]) if key in SCORE_ONLY else empty for key in FIGURES
         }
         fpr, tpr, _ = m.roc_points(self.y == 2, score)
         return ModelEvaluation(name, nan, figures, roc=(fpr, tpr))
