@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from answers import some_prepared, some_scan
+from answers import four_levels, some_prepared, some_scan
 from spinecare.measure import measure
 from spinecare.measure.density import grey_by_level
 from spinecare.scan import Mapping
@@ -41,6 +42,17 @@ def test_unscanned_margins_are_carried_into_a_crop_at_another_scale_and_place() 
     assert found["grey_l1_of_white"] == pytest.approx(0.6, abs=1e-6)
     # Every second row has soft tissue of 0.3.
     assert found["grey_above_soft_l1_of_white"] == pytest.approx(0.3, abs=1e-6)
+
+
+def test_of_an_operators_wide_box_the_spine_in_its_middle_is_measured() -> None:
+    # A crop of 200 columns holds a spine of 100 in its middle; the box takes in all of it.
+    raw = np.full((240, 200), 0.2, dtype=np.float32)
+    raw[:, 50:150] = 0.6
+    box = [np.float32([[t, -20], [t, 220], [t + 40, 220], [t + 40, -20]]) for t in (20, 60, 100, 140)]
+    levels = tuple(replace(one, polygon=b) for one, b in zip(four_levels(), box, strict=True))
+    found = grey_by_level(some_prepared(raw=raw, image=raw, levels=levels, valid=np.ones(raw.shape, dtype=bool)))
+    assert found["grey_l1_of_white"] == pytest.approx(0.6, abs=0.01)
+    assert found["grey_above_soft_l1_of_white"] == pytest.approx(0.4, abs=0.01)
 
 
 def test_unscanned_margins_are_no_soft_tissue() -> None:

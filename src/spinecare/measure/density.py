@@ -8,11 +8,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from spinecare.prepare.crop import SPINE_WIDTHS
 from spinecare.scan import Bool, Float32, Level, Prepared
 
-# Soft tissue is looked for from this far outside a level's box, in widths of the box: closer in lie the
+# Soft tissue is looked for from this far outside the vertebra, in widths of it: closer in lie the
 # transverse processes and the blur of the edge.
 _GAP_WIDTHS = 0.15
+# A box this much wider than the spine is an operator's, which takes soft tissue in on both sides.
+_WIDE = 1.25
 _LEAST_PIXELS = 50
 
 
@@ -22,7 +25,7 @@ def grey_by_level(prepared: Prepared) -> dict[str, float]:
     Returns
     -------
     For each level (and `l1_l4`, the plain mean of those levels that could be measured):
-    `grey_<level>_of_white` mean grey of the level in the raw crop, 0 black to 1 white;
+    `grey_<level>_of_white` mean grey of the vertebra in the raw crop, 0 black to 1 white;
     `grey_above_soft_<level>_of_white` the same less the mean of the soft tissue in its rows;
     `contrast_<level>_ratio` their difference divided by their sum (Michelson);
     `contrast_to_noise_<level>_ratio` their difference divided by the soft tissue's standard deviation.
@@ -38,7 +41,7 @@ def grey_by_level(prepared: Prepared) -> dict[str, float]:
 
 def _one(prepared: Prepared, level: Level, valid: Bool) -> dict[tuple[str, str], float]:
     raw = prepared.raw
-    corners = prepared.mapping.to_image(level.polygon)
+    corners = _narrowed(prepared.mapping.to_image(level.polygon), raw.shape[1])
     inside = _filled(corners, raw.shape) & valid
     if inside.sum() < _LEAST_PIXELS:
         return {}
@@ -54,6 +57,17 @@ def _one(prepared: Prepared, level: Level, valid: Bool) -> dict[tuple[str, str],
     if noise > 0:
         found["contrast_to_noise", "ratio"] = (bone - tissue) / noise
     return found
+
+
+def _narrowed(corners: Float32, crop_width: int) -> Float32:
+    # The crop is centred on the spine and a known number of spine widths wide. Of an operator's wide box
+    # the spine's width in the middle is kept; on a curved spine that is nearly, not exactly, the bone.
+    spine = crop_width / SPINE_WIDTHS
+    if np.ptp(corners[:, 1]) <= _WIDE * spine:
+        return corners
+    middle = 0.5 * (crop_width - 1)
+    sides = np.clip(corners[:, 1], middle - 0.5 * spine, middle + 0.5 * spine)
+    return np.stack([corners[:, 0], sides], axis=1).astype(np.float32)
 
 
 def _filled(corners: Float32, shape: tuple[int, ...]) -> Bool:
