@@ -1,0 +1,47 @@
+# make run      installs what serving needs (no torch) and opens the web page on http://127.0.0.1:8000
+# make install  a development environment in .venv: base, training, tools
+# make test     checks and the whole test suite (slow studies have their own commands)
+# make check    ruff, mypy, the floors of the house
+# make bundle   trains the default bundle anew on virtual patients and puts it into the package
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run install test check bundle clean
+
+run: .venv/base.stamp
+	$(BIN)/spinecare serve --host $(HOST) --port $(PORT)
+
+install: .venv/full.stamp
+
+test: check
+	$(BIN)/python -m pytest -n auto
+
+check: .venv/full.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bundle: .venv/full.stamp
+	$(BIN)/spinecare default-train --out runs/default --install
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'SpineCare needs Python 3.11 or newer: make PYTHON=python3.11 ...')"
+	$(PYTHON) -m venv .venv
+
+.venv/base.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	touch $@
+
+# torch is named first and exactly: anything else would let another package pull a build with CUDA.
+.venv/full.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) "torch==2.13.0"
+	$(PIP) -e ".[train,dev]"
+	touch $@ .venv/base.stamp
