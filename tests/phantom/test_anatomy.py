@@ -39,8 +39,8 @@ def test_levels_grow_downwards() -> None:
     people = draw_people(rng, 50)
     sizes = np.array([[v.pitch for v in anatomy.place(people.person(i), rng).vertebrae] for i in range(50)])
     mean = sizes.mean(0)
-    assert (np.diff(mean[:6]) > 0).all()
-    assert mean[6] < mean[5]  # L5 is shorter than L4
+    assert (np.diff(mean[:-1]) > 0).all()
+    assert mean[-1] < mean[-2]  # L5 is shorter than L4
 
 
 def test_a_fracture_lowers_its_level() -> None:

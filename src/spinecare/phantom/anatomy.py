@@ -1,4 +1,4 @@
-"""A projected lumbar spine, T11 to the sacrum with ribs and iliac crests, drawn on the scan's own pixels.
+"""A projected lumbar spine, T9 to the sacrum with ribs and iliac crests, drawn on the scan's own pixels.
 
 Each vertebra is a sum of soft shapes in millimetres of its own frame (x to the picture's right, y down), then
 scaled so that the mean over its mask is the areal BMD that `population` drew.
@@ -17,13 +17,13 @@ from spinecare.scan import LEVEL_NAMES, Bool, Float32
 
 Float = npt.NDArray[np.float64]
 
-VERTEBRAE: tuple[str, ...] = ("T11", "T12", "L1", "L2", "L3", "L4", "L5")
+VERTEBRAE: tuple[str, ...] = ("T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5")
 FIRST = VERTEBRAE.index("L1")
 
 # Pitch of a level (body and disc below) against the mean of L1-L4, and the body's share of it: bodies of
 # about 25-29 mm, discs of 7-11 mm, growing downwards (after Nissan and Gilad 1986, J Biomech 19:753).
-PITCH = np.array([0.86, 0.91, 0.955, 0.99, 1.02, 1.035, 0.92])
-BODY_SHARE = np.array([0.80, 0.80, 0.79, 0.78, 0.77, 0.76, 0.70])
+PITCH = np.array([0.80, 0.83, 0.86, 0.91, 0.955, 0.99, 1.02, 1.035, 0.92])
+BODY_SHARE = np.array([0.82, 0.81, 0.80, 0.80, 0.79, 0.78, 0.77, 0.76, 0.70])
 PITCH_MM_PER_HEIGHT_CM = 0.2055
 # The share of its slot (pitch x body width) that a level's mask fills, so that mask areas are the drawn ones.
 FILL = 0.985
@@ -60,7 +60,7 @@ class Vertebra:
 
 @dataclass(frozen=True, eq=False)
 class Spine:
-    """T11-L5 in place, with the person's own proportions of bone.
+    """T9-L5 in place, with the person's own proportions of bone.
 
     separators
         float64 (5, 2): the lines above L1 and below each of L1-L4 as y = a + b x, mm from the origin.
@@ -92,7 +92,7 @@ class Anatomy:
 
 
 def place(person: People, rng: np.random.Generator) -> Spine:
-    """Place T11-L5 of one person (one row of `People`): sizes follow height and drawn areas."""
+    """Place T9-L5 of one person (one row of `People`): sizes follow height and drawn areas."""
     n = len(VERTEBRAE)
     pitch = PITCH_MM_PER_HEIGHT_CM * float(person.height_cm[0]) * PITCH * (1 + 0.015 * rng.standard_normal(n))
     # Fractures are rare and commoner in weak bone; the loss of height follows Genant's grades (1993).
@@ -100,7 +100,7 @@ def place(person: People, rng: np.random.Generator) -> Spine:
     grades = np.where(rng.random(n) < risk, rng.integers(1, 4, n), 0)
     pitch *= 1 - np.array([0.0, 0.10, 0.18, 0.28])[grades]
     width = person.area[0] * 100 / pitch[FIRST : FIRST + 4] / 2 / FILL
-    width = np.concatenate([width[:1] * [0.92, 0.95], width, width[-1:] * 1.10])
+    width = np.concatenate([width[:1] * [0.84, 0.88, 0.92, 0.95], width, width[-1:] * 1.10])
     width[FIRST:-1] = 0.6 * width[FIRST:-1] + 0.4 * np.poly1d(np.polyfit(range(4), width[FIRST:-1], 1))(range(4))
     y = np.concatenate([[0.0], np.cumsum((pitch[1:] + pitch[:-1]) / 2)])
     y -= (y[FIRST + 1] + y[FIRST + 2]) / 2
@@ -122,7 +122,7 @@ def place(person: People, rng: np.random.Generator) -> Spine:
         # Operators tilt a separator only where the disc clearly is.
         slope = slope if abs(slope) > np.tan(np.radians(3.0)) else 0.0
         lines.append((y[k] + pitch[k] / 2 - slope * middle_x, slope))
-    degrees = np.degrees(tilt[1:])
+    degrees = np.degrees(tilt[FIRST - 1 :])
     levels = {name: int(grades[FIRST + i]) for i, name in enumerate(LEVEL_NAMES)}
     return Spine(vertebrae, np.array(lines), float(degrees.max() - degrees.min()), levels)
 
@@ -145,7 +145,7 @@ def draw(person: People, spine: Spine, grid: Grid, rng: np.random.Generator) -> 
     ys = ((np.arange(grid.rows) - grid.row0) * grid.mm_row).astype(np.float32)
     bone, added, inside = (np.zeros((grid.rows, grid.cols), np.float32) for _ in range(3))
     positions = np.arange(len(VERTEBRAE))
-    density = np.interp(positions, FIRST + np.arange(4), person.bmd[0]) * [0.80, 0.88, 1, 1, 1, 1, 0.95]
+    density = np.interp(positions, FIRST + np.arange(4), person.bmd[0]) * [0.76, 0.77, 0.80, 0.88, 1, 1, 1, 1, 0.95]
     worn = np.interp(positions, FIRST + np.arange(4), person.degeneration[0])
     look = _Look.draw(rng)
     for k, vertebra in enumerate(spine.vertebrae):
@@ -167,6 +167,7 @@ def draw(person: People, spine: Spine, grid: Grid, rng: np.random.Generator) -> 
     masks = np.stack([(band == i + 1) & (inside > 0.5) for i in range(4)])
     bone *= _scale(bone, masks, person.bmd[0])[band]
     added *= _scale(added, masks, person.degeneration[0])[band]
+    np.minimum(added, np.where((band == 0) | (band == 5), np.float32(0.25), np.inf), out=added)
     # Ribs, pelvis and sacrum never change what was drawn inside the levels.
     beside, sacrum = _surroundings(spine, xs, ys, float(person.bmd[0].mean()), rng)
     bone += np.where(masks.any(axis=0), 0, beside * (1 - inside))
@@ -222,14 +223,14 @@ class _Look:
             pedicle=0.34 * g[2],
             facet=0.30 * g[3],
             lamina=0.26 * g[4],
-            spinous=0.46 * g[5],
+            spinous=0.40 * g[5],
             transverse=0.08 * g[6],
             window=0.20 * g[7],
             hollow=rng.uniform(0, 0.8),
             turn=0.06 * rng.standard_normal(),
             drop=rng.normal(0.02, 0.14),
             splay=rng.uniform(0.06, 0.22),
-            waist=rng.uniform(0.02, 0.12),
+            waist=rng.uniform(0.03, 0.15),
             concave=rng.uniform(0.02, 0.12),
             disc=rng.uniform(0.28, 0.55),
         )
@@ -324,8 +325,7 @@ def _surroundings(
     # Last ribs with iliac wings, and the top of the sacrum, g/cm2.
     x, y = xs[None, :], ys[:, None]
     out = np.zeros((len(ys), len(xs)), np.float32)
-    for k, steep, strength in ((0, 0.42, 0.16), (1, 0.62, 0.13)):
-        v = spine.vertebrae[k]
+    for v, steep, strength in zip(spine.vertebrae, (0.25, 0.30, 0.42, 0.62), (0.2, 0.2, 0.2, 0.15), strict=False):
         slope = steep + 0.12 * rng.standard_normal()
         length = rng.uniform(25, 70)
         for sign in (-1, 1):

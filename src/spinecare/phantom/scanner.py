@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from spinecare.phantom.anatomy import Anatomy, Grid, Spine
+from spinecare.phantom.anatomy import FIRST, Anatomy, Grid, Spine
 from spinecare.phantom.population import People
 from spinecare.scan import LEVEL_NAMES, Bool, Float32, UInt8
 
@@ -65,7 +65,7 @@ class Framing:
 def frame(spine: Spine, style: Style, rng: np.random.Generator) -> Framing:
     """Choose the field of view and the ROI box, as operators do."""
     top, bottom = float(spine.separators[0, 0]), float(spine.separators[-1, 0])
-    lumbar = spine.vertebrae[2:6]
+    lumbar = spine.vertebrae[FIRST : FIRST + 4]
     width = float(np.mean([v.half_width for v in lumbar])) * 2
     reach = max(abs(v.x) + v.half_width * 1.2 for v in lumbar)
     if style == "hologic":
@@ -138,14 +138,14 @@ def _soft_tissue(grid: Grid, thick: float, rng: np.random.Generator) -> Float32:
     above = np.clip((-y - rng.normal(45, 14)) / 30, 0, 1) * rng.uniform(0.0, 0.25)
     wide = np.clip((np.abs(x) - 22) / 45, -0.2, 1) * rng.normal(0.04, 0.06)
     tilt = x / 70 * rng.normal(0, 0.03)
-    patches = rng.uniform(0.02, 0.055) * _field(grid, 9, 8, rng) + rng.uniform(0.01, 0.04) * _field(grid, 3, 4.5, rng)
+    patches = rng.uniform(0.02, 0.055) * _field(grid, 9, 8, rng) + rng.uniform(0.03, 0.06) * _field(grid, 1.9, 1.9, rng)
     return np.asarray(above + wide + tilt + patches * thick**0.5, dtype=np.float32)
 
 
 def _quantum_noise(grid: Grid, thick: float, rng: np.random.Generator) -> Float32:
     # Grain as the resampled display shows it, smoother along a line than across, stronger in thick people; and
     # the fan beam's line noise, strong in a few.
-    level = 0.098 * thick**0.6 * float(np.exp(0.20 * rng.standard_normal()))
+    level = 0.092 * thick**0.6 * float(np.exp(0.20 * rng.standard_normal()))
     sharp = rng.uniform(0.95, 1.3)
     grain = _field(grid, 0.85 * sharp * grid.mm_row, 1.35 * sharp * grid.mm_col, rng)
     lines = rng.exponential(0.10) if rng.random() < 0.9 else rng.uniform(0.4, 1.2)
