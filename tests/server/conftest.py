@@ -78,7 +78,10 @@ def assessment(scan: Scan) -> Assessment:
         ),
         measurements={"mean_density": 0.512, "area_ratio": float("nan")},
         model=MODEL,
-        warnings=("The age is unknown: WHO categories are for people from 50.",),
+        warnings=(
+            "For research, not a diagnosis.",
+            "The age is unknown: WHO categories are for people from 50.",
+        ),
         threshold=0.31,
         prevalence={"normal": 1 / 3, "low_bone_mass": 1 / 3, "osteoporosis": 1 / 3},
         assumed_prevalence={"normal": 0.5, "low_bone_mass": 0.35, "osteoporosis": 0.15},

@@ -136,11 +136,15 @@ def _assessed(one: Answer, answer: Assessment) -> dict[str, Any]:
         for label in LABELS
     ]
     prepared = answer.prepared
+    trained = words.trained_sentence(answer.model)
     return {
         "answer": answer,
         "tone": {"Yes": "yes", "No": "no"}.get(words.verdict(answer), "none"),
         "sentence": words.sentence(answer),
         "set_sentence": words.set_sentence(answer),
+        "trained_sentence": trained,
+        # What stands in the answer's own box is not said a second time below it.
+        "warnings": [w for w in answer.warnings if w not in {words.DISCLAIMER, trained}],
         "level_sentence": words.level_sentence(answer),
         "rows": rows,
         "drawn": Drawing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spinecare.scan import Assessment, Label, LevelSource
+from spinecare.scan import Assessment, Label, LevelSource, ModelInfo
 
 LABEL_WORDS: dict[str, str] = {
     Label.NORMAL: "Normal",
@@ -66,6 +66,11 @@ def _interval(answer: Assessment) -> str:
     if i is None or i.of != Label.OSTEOPOROSIS:
         return ""
     return f", {share(i.level)} interval {percent(i.low)} to {percent(i.high)}"
+
+
+def trained_sentence(model: ModelInfo) -> str:
+    """What the model learned from: it stands beside every answer."""
+    return f"The model was trained on {model.trained_on}."
 
 
 def set_sentence(answer: Assessment) -> str:
