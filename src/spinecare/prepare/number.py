@@ -10,6 +10,7 @@ lumbar spine. No cue decides alone, and the margin between the best and the next
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -86,7 +87,7 @@ def cells(chain: npt.NDArray[np.intp]) -> tuple[list[tuple[int, int]], int]:
     while bottom < WORK_ROWS - _LEAST_SHARE * height:
         below.append((round(bottom), round(min(bottom + height, WORK_ROWS))))
         bottom += height
-    inside = [(int(a), int(b)) for a, b in zip(chain[:-1], chain[1:], strict=True)]
+    inside = [(int(a), int(b)) for a, b in pairwise(chain)]
     return above + inside + below, len(above)
 
 
