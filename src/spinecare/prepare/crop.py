@@ -58,9 +58,7 @@ def crop_mapping(levels: Sequence[Level], spine: SpineBand, settings: PrepareSet
     left = spine.centre_col - 0.5 * width
     # The first pixel's centre lies half an image pixel inside the box.
     return Mapping(
-        np.array(
-            [[row_scale, 0.0, -(top - margin) * row_scale - 0.5], [0.0, col_scale, -left * col_scale - 0.5]]
-        )
+        np.array([[row_scale, 0.0, -(top - margin) * row_scale - 0.5], [0.0, col_scale, -left * col_scale - 0.5]])
     )
 
 
@@ -85,15 +83,11 @@ def crop(grey: Float32, mapping: Mapping, settings: PrepareSettings, valid: Bool
     # A box of one image pixel has a variance of shrink^2 / 12; linear interpolation gives 1/12 of it or more.
     sigma_row, sigma_col = np.sqrt(np.maximum(shrink**2 - 1.0, 0.0) / 12.0)
     if max(sigma_row, sigma_col) > 0.2:
-        source = cv2.GaussianBlur(
-            source, (0, 0), max(float(sigma_col), 0.01), sigmaY=max(float(sigma_row), 0.01)
-        )
+        source = cv2.GaussianBlur(source, (0, 0), max(float(sigma_col), 0.01), sigmaY=max(float(sigma_row), 0.01))
     inverse = np.linalg.inv(mapping.matrix[:, :2])
     offset = -inverse @ mapping.matrix[:, 2]
     # OpenCV counts (x, y) where we count (row, col).
-    to_source = np.array(
-        [[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]]
-    )
+    to_source = np.array([[inverse[1, 1], inverse[1, 0], offset[1]], [inverse[0, 1], inverse[0, 0], offset[0]]])
     image = cv2.warpAffine(
         source,
         to_source,

@@ -41,10 +41,7 @@ def denoise(image: Float32, how: Denoise) -> Float32:
     if how == "nlm":
         return _non_local_means(image)
     if how == "wavelet":
-        from skimage.restoration import denoise_wavelet  # here, since importing it costs more than using it
-
-        quiet = denoise_wavelet(image, wavelet="sym4", method="BayesShrink", mode="soft", rescale_sigma=True)
-        return np.asarray(np.clip(quiet, 0.0, 1.0), dtype=np.float32)
+        return _wavelet(image)
     raise ValueError(f"There is no denoising called {how!r}: use off, gaussian, nlm or wavelet.")
 
 
@@ -69,3 +66,13 @@ def _non_local_means(image: Float32) -> Float32:
         coarse, h=[strength], templateWindowSize=5, searchWindowSize=13, normType=cv2.NORM_L1
     )
     return np.asarray(quiet / np.float32(full), dtype=np.float32)
+
+
+def _wavelet(image: Float32) -> Float32:
+    from skimage.restoration import denoise_wavelet  # here, since importing it costs more than using it
+
+    sigma = noise_sigma(image)
+    if sigma <= 0.0:
+        return image
+    quiet = denoise_wavelet(image, sigma=sigma, wavelet="sym4", method="BayesShrink", mode="soft")
+    return np.asarray(np.clip(quiet, 0.0, 1.0), dtype=np.float32)

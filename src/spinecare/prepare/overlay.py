@@ -22,7 +22,11 @@ MOST_COLOURED = 0.25
 # Colour distance (grey levels of 255) below which JPEG noise and drawing can't be told apart.
 LEAST_TINT = 10.0
 # How much brighter than its dark neighbours a thin line is at least (grey levels of 255).
-LEAST_RIDGE = 6.0
+LEAST_RELIEF = 6.0
+FRINGE_RELIEF = 18.0
+# Blur of the filled pixels. With it the mean absolute Laplacian there is 1.01 of what it is in the scan itself
+# (masks shifted onto known pixels of 35 real crops); without, 1.63; the usual inpainting (Telea) leaves 0.53.
+SEAM_SIGMA = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +66,8 @@ def read_overlay(scan: Scan) -> Overlay:
     if surely.size < 0.001 * tint.size:
         return Overlay((), None, nothing)
     strong = float(np.percentile(surely, 80.0))
-    thin = _thin(luma)
-    mask = _drawn(tint > 0.3 * strong, thin)
+    relief = _relief(luma)
+    mask = _drawn(tint, strong, relief)
     box = find_box(tint, luma, strong)
     if box is None:
         note = "Coloured drawing found, but no box with five lines across: no levels read from it."
@@ -72,7 +76,7 @@ def read_overlay(scan: Scan) -> Overlay:
         Level(name, np.stack([top[0], top[1], bottom[1], bottom[0]]).astype(np.float32), "operator_roi", 1.0)
         for name, top, bottom in zip(LEVEL_NAMES, box[:-1], box[1:], strict=True)
     )
-    outline = _bone_outline(tint > 0.25 * strong, thin, levels)
+    outline = _bone_outline(tint > 0.25 * strong, relief > LEAST_RELIEF, levels)
     mask |= _text(mask, levels) | _on_box(box, tint > 0.2 * strong)
     notes: tuple[str, ...] = ("Levels read from the operator's burned-in region of interest.",)
     if outline is None:
@@ -101,24 +105,22 @@ def _tint(colour: UInt8, luma: Float32) -> Float32:
     return np.maximum(chroma @ (direction / length), 0.0).astype(np.float32)
 
 
-def _thin(luma: Float32) -> Bool:
-    """Thin bright structures: brighter than an opening by about two line widths (a white top hat)."""
+def _relief(luma: Float32) -> Float32:
+    """How much brighter each pixel is than an opening by about two line widths (a white top hat)."""
     size = 5 if max(luma.shape) < 480 else 9
-    opened = cv2.morphologyEx(
-        luma, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    )
-    return np.asarray(luma - opened > LEAST_RIDGE, dtype=np.bool_)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return np.asarray(cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, disc), dtype=np.float32)
 
 
-def _drawn(coloured: Bool, thin: Bool) -> Bool:
-    """Every pixel that the drawing touches: coloured thin structures and a pixel around them.
+def _drawn(tint: Float32, strong: float, relief: Float32) -> Bool:
+    """Every pixel that the drawing touches: coloured thin structures, and their pale fringe of one pixel.
 
-    Colour alone would cover too much: JPEG spreads it over blocks of 16 pixels.
+    Colour alone would cover too much, as JPEG spreads it over blocks of 16 pixels; and it may be lost in the
+    fringe, where only a clear relief tells it: a slight one would pick the bright grains out of the noise.
     """
-    core = (coloured & thin).astype(np.uint8)
-    return np.asarray(
-        cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0, dtype=np.bool_
-    )
+    core = ((tint > 0.3 * strong) & (relief > LEAST_RELIEF)).astype(np.uint8)
+    around = cv2.dilate(core, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    return np.asarray((around > 0) & ((tint > 0.08 * strong) | (relief > FRINGE_RELIEF)), dtype=np.bool_)
 
 
 def _on_box(box: list[Float64], coloured: Bool) -> Bool:
@@ -242,9 +244,7 @@ def remove_overlay(grey: Float32, mask: Bool) -> Float32:
         smooth[take] = value[take] / share[take]
         empty &= ~take
         size = 2 * size + 1
-    _, labels = cv2.distanceTransformWithLabels(
-        mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    _, labels = cv2.distanceTransformWithLabels(mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
     known_rows, known_cols = np.nonzero(~mask)
     by_label = np.zeros(int(labels.max()) + 1, dtype=np.intp)
     by_label[labels[known_rows, known_cols]] = np.arange(len(known_rows))
@@ -259,6 +259,8 @@ def remove_overlay(grey: Float32, mask: Bool) -> Float32:
     mirror = np.where(hidden, near[0], mirror[0]), np.where(hidden, near[1], mirror[1])
     filled = grey.copy()
     filled[rows, cols] = np.clip(smooth[rows, cols] + grey[mirror] - smooth[mirror], 0.0, 1.0)
+    # Where grain from two sides meets there is a seam; this much blur makes it as rough as the scan around.
+    filled[mask] = cv2.GaussianBlur(filled, (0, 0), SEAM_SIGMA)[mask]
     return filled
 
 

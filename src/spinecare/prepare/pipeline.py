@@ -48,9 +48,7 @@ def find_levels(scan: Scan) -> Found:
     return Found(overlay, valid, clean, locate_levels(clean, valid))
 
 
-def prepare(
-    scan: Scan, settings: PrepareSettings | None = None, found: Found | None = None
-) -> Prepared | Refused:
+def prepare(scan: Scan, settings: PrepareSettings | None = None, found: Found | None = None) -> Prepared | Refused:
     """Make a scan ready for the members.
 
     Parameters
@@ -99,9 +97,7 @@ def prepare(
     )
 
 
-def _spine(
-    levels: tuple[Level, ...], located: Located, *, from_operator: bool
-) -> tuple[SpineBand, tuple[str, ...]]:
+def _spine(levels: tuple[Level, ...], located: Located, *, from_operator: bool) -> tuple[SpineBand, tuple[str, ...]]:
     """Middle and width of the spine between L1 and L4, from the image; from the box where the image fails."""
     boxes = np.stack([level.polygon for level in levels])  # (level, corner, row and col)
     left, right = float(np.median(boxes[:, [0, 3], 1])), float(np.median(boxes[:, [1, 2], 1]))

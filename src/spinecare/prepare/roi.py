@@ -78,9 +78,7 @@ def _to_scan(line: Float64, step: int) -> Float64:
 def _votes(response: Float32, cols: range, pivot: float, slopes: Float64) -> Float32:
     """Share of the columns `cols` in which row + slope * (col - pivot) meets the drawing: (slopes, rows)."""
     rows = response.shape[0]
-    near = np.ascontiguousarray(
-        cv2.dilate(response, np.ones((3, 1), np.uint8))[:, cols.start : cols.stop : cols.step]
-    )
+    near = np.ascontiguousarray(cv2.dilate(response, np.ones((3, 1), np.uint8))[:, cols.start : cols.stop : cols.step])
     votes = np.empty((len(slopes), rows), dtype=np.float32)
     for k, slope in enumerate(slopes):
         # A shear makes the line level; then a row's mean is the line's vote.
