@@ -7,6 +7,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+VGG_WEIGHTS ?= ../shared/data/weights/vgg16_imagenet_conv.safetensors
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -27,7 +28,7 @@ check: .venv/full.stamp
 	$(BIN)/lint-imports
 
 bundle: .venv/full.stamp
-	$(BIN)/spinecare default-train --out runs/default --install
+	$(BIN)/spinecare default-train --out runs/default --vgg-weights $(VGG_WEIGHTS) --install
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
