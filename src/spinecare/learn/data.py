@@ -1,0 +1,186 @@
+"""A manifest's scans, prepared once and kept beside the run. Knows no torch: worker processes stay light."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from spinecare import __version__
+from spinecare.errors import DatasetError, ScanError
+from spinecare.learn.recipe import Progress, Step, silent
+from spinecare.scan import LABELS, Float32, Refused
+from spinecare.settings import PrepareSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 200
+
+
+class Seen(NamedTuple):
+    """What became of one scan: its picture float16 (height, width), or the code of its refusal."""
+
+    picture: np.ndarray | None
+    code: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The scans that training can use.
+
+    rows
+        The manifest's rows of these scans, in its order, index 0 ... n - 1.
+    images
+        float32 (n, height, width) in [0, 1].
+    labels
+        int64 (n,), positions in `LABELS`.
+    patients
+        str (n,): the key that no split may cut (patient, else scan group).
+    refused
+        Rows left out, with their `code`.
+    """
+
+    rows: pd.DataFrame
+    images: Float32
+    labels: np.ndarray
+    patients: np.ndarray
+    refused: pd.DataFrame
+
+    def part(self, name: str) -> np.ndarray:
+        """Positions of the rows whose split is `name`."""
+        return np.flatnonzero(self.rows["split"].to_numpy() == name)
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """How many scans were left out, by code."""
+        return dict(sorted(Counter(self.refused["code"]).items()))
+
+
+def see(path: str, settings: PrepareSettings) -> Seen:
+    """One scan taken exactly the way that an assessment takes it, up to the prepared picture."""
+    from spinecare.io.read import read_scan
+    from spinecare.prepare.pipeline import find_levels, prepare
+    from spinecare.quality.checks import check, refuse
+    from spinecare.quality.gate import gate
+
+    try:
+        scan = read_scan(path)
+    except ScanError as error:
+        return Seen(None, f"unreadable: {error.code}")
+    found = find_levels(scan)
+    refused = gate(scan, found)
+    if refused is not None:
+        return Seen(None, refused.code)
+    prepared = prepare(scan, settings, found)
+    if isinstance(prepared, Refused):
+        return Seen(None, prepared.code)
+    refused = refuse(check(prepared))
+    if refused is not None:
+        return Seen(None, refused.code)
+    return Seen(prepared.image.astype(np.float16), "")
+
+
+def load_pictures(
+    frame: pd.DataFrame,
+    settings: PrepareSettings,
+    cache: Path,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Pictures:
+    """Prepare every scan of a manifest, or take it from the cache.
+
+    Parameters
+    ----------
+    frame
+        As `io.dataset.read_manifest` returns it, with a `split` column.
+    cache
+        Folder; one file per two hundred scans, named by the scans' SHA-256 and the settings, so that a changed
+        scan or setting is prepared anew and an interrupted run goes on.
+    workers
+        Processes; 1 works in this one. None: one a core.
+
+    Raises
+    ------
+    DatasetError
+        When no scan is left.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    files = [str(f) for f in frame["file"]]
+    workers = workers or os.cpu_count() or 1
+    seen: list[Seen] = []
+    # Spawned, not forked: a fork of a process whose torch threads run may hang.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) if workers > 1 else None
+    try:
+        for start in range(0, len(files), CHUNK):
+            progress(Step("prepare", start, len(files)))
+            seen += _chunk(files[start : start + CHUNK], settings, cache, pool)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+    progress(Step("prepare", len(files), len(files)))
+    return _collect(frame, seen)
+
+
+def _chunk(files: list[str], settings: PrepareSettings, cache: Path, pool: ProcessPoolExecutor | None) -> list[Seen]:
+    key = hashlib.sha256(json.dumps([__version__, settings.to_json()]).encode())
+    for file in files:
+        path = Path(file)
+        key.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
+    kept = cache / f"{key.hexdigest()[:24]}.npz"
+    if not kept.exists():
+        one = partial(see, settings=settings)
+        seen = list(pool.map(one, files, chunksize=10) if pool else map(one, files))
+        blank = np.zeros((settings.height, settings.width), np.float16)
+        part = kept.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.savez(
+                stream,
+                pictures=np.stack([blank if s.picture is None else s.picture for s in seen]),
+                codes=np.array([str(s.code) for s in seen], dtype=np.str_),
+            )
+        part.replace(kept)
+    # Read back even when just made: a resumed run then sees the very same numbers.
+    with np.load(kept, allow_pickle=False) as stored:
+        pictures, codes = stored["pictures"], stored["codes"]
+    return [Seen(None if c else p, str(c)) for p, c in zip(pictures, codes, strict=True)]
+
+
+def _collect(frame: pd.DataFrame, seen: list[Seen]) -> Pictures:
+    codes = np.array([s.code for s in seen], dtype=object)
+    usable = codes == ""
+    if not usable.any():
+        raise DatasetError(
+            f"None of the {len(seen)} scans of the manifest can be used: {dict(Counter(codes))}. "
+            "Look at one with `spinecare assess`."
+        )
+    rows = frame[usable].reset_index(drop=True)
+    order = {str(label): i for i, label in enumerate(LABELS)}
+    return Pictures(
+        rows=rows,
+        images=np.stack([s.picture for s in seen if s.picture is not None]).astype(np.float32),
+        labels=np.array([order[str(label)] for label in rows["label"]], dtype=np.int64),
+        patients=patients_of(rows),
+        refused=frame[~usable].assign(code=codes[~usable]).reset_index(drop=True),
+    )
+
+
+def patients_of(rows: pd.DataFrame) -> np.ndarray:
+    """Per row the key that no split may cut: the patient, else the scan group, else the row's own path."""
+    keys = np.array([str(p) for p in rows["path"]], dtype=object)
+    for column in ("group", "patient_id"):
+        if column in rows:
+            values = [
+                str(v).strip() if there else "" for v, there in zip(rows[column], rows[column].notna(), strict=True)
+            ]
+            keys = np.array([f"{column}:{v}" if v else k for v, k in zip(values, keys, strict=True)], dtype=object)
+    return keys.astype(str)

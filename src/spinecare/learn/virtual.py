@@ -1,0 +1,114 @@
+"""Training on virtual patients: their cohort in both styles, and the recipes of the demo and of the shipped bundle."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinecare.learn.recipe import DEFAULT_FITS, FitSettings, MemberRecipe, Progress, Step, TrainSettings, silent
+from spinecare.phantom.cohort import GENERATOR, make_cohort
+from spinecare.phantom.population import draw_people
+from spinecare.scan import LABELS
+
+IDXA_SHARE = 0.15
+# Far from the seeds that people type: two styles must not draw the same person twice.
+IDXA_SEED_OFFSET = 1_000_003
+INTENDED_USE = (
+    "Research and teaching, on AP lumbar spine DXA pictures. Not a medical device, not a diagnosis; "
+    "trained on virtual patients only."
+)
+
+
+def make_virtual_cohort(n: int, seed: int, out: Path, workers: int, progress: Progress = silent) -> Path:
+    """A balanced cohort of `n` virtual patients, 15 % of them in the iDXA style; its manifest.
+
+    Patients that are there already are kept, so an interrupted call goes on.
+
+    Raises
+    ------
+    PhantomError
+        When `out` holds another cohort.
+    """
+    idxa = round(n * IDXA_SHARE)
+    rows: list[dict[str, Any]] = []
+    for style, count, its_seed in (("hologic", n - idxa, seed), ("idxa", idxa, seed + IDXA_SEED_OFFSET)):
+        if not count:
+            continue
+
+        def step(done: int, total: int, style: str = style) -> None:
+            progress(Step(f"virtual patients, {style}", done, total))
+
+        manifest = make_cohort(count, its_seed, style, out / style, balance=True, workers=workers, progress=step)
+        with manifest.open(newline="", encoding="utf-8") as stream:
+            rows += [{**row, "path": f"{style}/{row['path']}"} for row in csv.DictReader(stream)]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return out / "manifest.csv"
+
+
+def screening_prevalence(people: int = 40_000) -> dict[str, float]:
+    """Class shares among virtual people from 50 on, as the population comes: what a screening clinic may expect."""
+    drawn = draw_people(np.random.default_rng(0), people)
+    labels = drawn.label[drawn.age_years >= 50]
+    return {str(label): float(np.mean(labels == str(label))) for label in LABELS}
+
+
+def _fit(name: str, **changes: Any) -> FitSettings:
+    return replace(DEFAULT_FITS[name], **changes)
+
+
+def _vgg_options(weights: Path | None) -> dict[str, Any]:
+    # The first two stages hold edges and textures of ImageNet that serve as they are, and cost the most.
+    return {"weights": str(weights), "frozen": 2} if weights else {}
+
+
+def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: float = 1.0) -> TrainSettings:
+    """The shipped bundle's recipe: balanced virtual patients of both styles, one hold-out split.
+
+    `epochs_scale` below 1 is for rehearsals.
+    """
+
+    def epochs(whole: int) -> int:
+        return max(1, round(whole * epochs_scale))
+
+    return TrainSettings(
+        name="spinecare-virtual",
+        seed=seed,
+        members=(
+            MemberRecipe("cnn", {}, _fit("cnn", epochs=epochs(24))),
+            MemberRecipe("vgg16", _vgg_options(vgg_weights), _fit("vgg16", epochs=epochs(5))),
+            MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(14))),
+        ),
+        folds=0,
+        assumed_prevalence=screening_prevalence(),
+        trained_on=_trained_on(n, seed),
+        intended_use=INTENDED_USE,
+    )
+
+
+def demo_recipe(n: int, seed: int, vgg_weights: Path | None) -> TrainSettings:
+    """All three members in under ten minutes on two cores: a demonstration, not a model to use."""
+    return TrainSettings(
+        name="spinecare-demo",
+        seed=seed,
+        members=(
+            MemberRecipe("cnn", {}, _fit("cnn", epochs=20)),
+            MemberRecipe("vgg16", _vgg_options(vgg_weights), _fit("vgg16", epochs=4)),
+            MemberRecipe("resnet", {}, _fit("resnet", epochs=10)),
+        ),
+        folds=0,
+        assumed_prevalence=screening_prevalence(),
+        trained_on=_trained_on(n, seed) + ", a demonstration",
+        intended_use=INTENDED_USE,
+    )
+
+
+def _trained_on(n: int, seed: int) -> str:
+    return f"virtual patients only (n={n}, seed={seed}, {GENERATOR})"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from spinecare.errors import DatasetError
+from spinecare.learn import data
+from spinecare.learn.data import load_pictures, patients_of
+from spinecare.phantom.cohort import make_cohort
+from spinecare.settings import PrepareSettings
+
+SMALL = PrepareSettings(64, 32)
+
+
+def cohort(folder: Path, n: int) -> pd.DataFrame:
+    manifest = make_cohort(n, 3, "hologic", folder, balance=True, workers=1)
+    frame = pd.read_csv(manifest)
+    return frame.assign(file=[str(folder / p) for p in frame["path"]], split="train")
+
+
+def test_scans_are_prepared_once_and_what_is_refused_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = cohort(tmp_path / "cohort", 5)
+    blank = tmp_path / "blank.png"
+    Image.new("L", (224, 224), 0).save(blank)
+    (tmp_path / "text.png").write_text("no picture")
+    more = [
+        {**frame.iloc[0].to_dict(), "path": name, "file": str(tmp_path / name), "patient_id": name}
+        for name in ("blank.png", "text.png")
+    ]
+    frame = pd.concat([frame, pd.DataFrame(more)], ignore_index=True)
+    first = load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+    assert first.images.shape == (len(first.rows), 64, 32)
+    assert first.images.dtype == np.float32
+    assert 0 <= first.images.min() < first.images.max() <= 1
+    assert len(first.rows) + len(first.refused) == 7
+    assert {"blank.png", "text.png"} <= set(first.refused["path"])
+    assert "unreadable: not_a_picture" in first.refusals
+
+    def never(*_: object) -> None:
+        raise AssertionError("the cache was not used")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "see", never)
+        again = load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+        np.testing.assert_array_equal(first.images, again.images)
+        assert first.refusals == again.refusals
+        # Another scan under the same name, or other settings, are prepared anew.
+        Image.new("L", (224, 224), 9).save(blank)
+        with pytest.raises(AssertionError, match="cache"):
+            load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+
+
+def test_no_usable_scan_is_said(tmp_path: Path) -> None:
+    Image.new("L", (224, 224), 0).save(tmp_path / "blank.png")
+    frame = pd.DataFrame(
+        [{"path": "blank.png", "file": str(tmp_path / "blank.png"), "label": "normal", "split": "train"}]
+    )
+    with pytest.raises(DatasetError, match="None of the 1 scans"):
+        load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+
+
+def test_a_patient_counts_before_a_group_and_a_group_before_a_path() -> None:
+    rows = pd.DataFrame(
+        {"path": ["a", "b", "c"], "group": ["g", "g", None], "patient_id": ["p", "", None]},
+    )
+    assert list(patients_of(rows)) == ["patient_id:p", "group:g", "c"]
+    assert list(patients_of(rows[["path"]])) == ["a", "b", "c"]
