@@ -232,36 +232,45 @@ def remove_overlay(grey: Float32, mask: Bool) -> Float32:
     if not mask.any() or mask.all():
         return grey.copy()
     known = (~mask).astype(np.float32)
-    ground = grey * known
-    smooth = np.zeros_like(grey)
-    empty = np.ones(grey.shape, dtype=np.bool_)
-    # The smallest window that holds enough of the scan decides; larger ones only fill what is left.
-    size = 3
-    while empty.any():
-        least = 0.15 if size < 65 else 1e-6
-        share, value = (cv2.blur(cv2.blur(image, (size, size)), (size, size)) for image in (known, ground))
-        take = empty & (share > least)
-        smooth[take] = value[take] / share[take]
-        empty &= ~take
-        size = 2 * size + 1
+    smooth = _smooth(grey * known, known)
+    # The grain at a masked pixel is that of its mirror image in the nearest known pixel.
     _, labels = cv2.distanceTransformWithLabels(mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    known_rows, known_cols = np.nonzero(~mask)
+    at = np.flatnonzero(~mask)
     by_label = np.zeros(int(labels.max()) + 1, dtype=np.intp)
-    by_label[labels[known_rows, known_cols]] = np.arange(len(known_rows))
+    by_label[labels.ravel()[at]] = at
     rows, cols = np.nonzero(mask)
-    nearest = by_label[labels[rows, cols]]
-    near = known_rows[nearest], known_cols[nearest]
-    mirror = (
-        np.clip(2 * near[0] - rows, 0, grey.shape[0] - 1),
-        np.clip(2 * near[1] - cols, 0, grey.shape[1] - 1),
-    )
-    hidden = mask[mirror]
-    mirror = np.where(hidden, near[0], mirror[0]), np.where(hidden, near[1], mirror[1])
+    near_rows, near_cols = np.divmod(by_label[labels[rows, cols]], grey.shape[1])
+    far_rows = np.clip(2 * near_rows - rows, 0, grey.shape[0] - 1)
+    far_cols = np.clip(2 * near_cols - cols, 0, grey.shape[1] - 1)
+    hidden = mask[far_rows, far_cols]
+    mirror = np.where(hidden, near_rows, far_rows), np.where(hidden, near_cols, far_cols)
     filled = grey.copy()
     filled[rows, cols] = np.clip(smooth[rows, cols] + grey[mirror] - smooth[mirror], 0.0, 1.0)
     # Where grain from two sides meets there is a seam; this much blur makes it as rough as the scan around.
-    filled[mask] = cv2.GaussianBlur(filled, (0, 0), SEAM_SIGMA)[mask]
+    filled[rows, cols] = cv2.GaussianBlur(filled, (0, 0), SEAM_SIGMA)[rows, cols]
     return filled
+
+
+def _smooth(ground: Float32, known: Float32) -> Float32:
+    """The smooth part of a picture, from the known pixels only: float32 (rows, cols).
+
+    A window of 5 pixels where it holds enough of them, else the same at half the size, and so on
+    (pull-push: Gortler et al. 1996, doi:10.1145/237170.237200).
+
+    Parameters
+    ----------
+    ground, known
+        float32 (rows, cols): the picture times `known`, and how much of each pixel is known, in [0, 1].
+    """
+    value, share = (cv2.blur(cv2.blur(image, (3, 3)), (3, 3)) for image in (ground, known))
+    smooth = np.asarray(value / np.maximum(share, 1e-6), dtype=np.float32)
+    enough = share > 0.15
+    if enough.all() or max(ground.shape) <= 2:
+        return smooth
+    rows, cols = ground.shape
+    half = (cols + 1) // 2, (rows + 1) // 2
+    coarse = _smooth(*(cv2.resize(image, half, interpolation=cv2.INTER_AREA) for image in (ground, known)))
+    return np.where(enough, smooth, cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR))
 
 
 def unscanned(grey: Float32, colour: UInt8 | None = None) -> Bool:
