@@ -20,6 +20,7 @@ WORK_ROWS = 224
 MIN_WORK_COLS, MAX_WORK_COLS = 96, 336
 # Half the width of a lumbar spine as a share of the picture's width: from a wide field of view to a tight crop.
 HALF_WIDTHS = np.linspace(0.08, 0.26, 10)
+COARSE = 3
 
 Float = npt.NDArray[np.float64]
 
@@ -43,13 +44,14 @@ def working_picture(grey: Float32, valid: Bool) -> Float32:
     rows, cols = grey.shape
     filled = grey
     if not valid.all() and valid.any():
-        filled = np.where(valid, grey, np.float32(np.percentile(grey[valid], 20)))
+        sample = grey[::4, ::4][valid[::4, ::4]]
+        filled = np.where(valid, grey, np.float32(np.percentile(sample, 20) if sample.size else 0))
     width = int(np.clip(round(cols * WORK_ROWS / rows), MIN_WORK_COLS, MAX_WORK_COLS))
     shrink = cv2.INTER_AREA if rows > WORK_ROWS else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(filled, (width, WORK_ROWS), interpolation=shrink), dtype=np.float32)
 
 
-def best_paths(score: Float32, max_step: int, smoothness: float) -> tuple[npt.NDArray[np.intp], Float]:
+def best_paths(score: Float32, max_step: int, smoothness: float) -> tuple[npt.NDArray[np.intp], Float32]:
     """Best top-to-bottom paths through a stack of score maps.
 
     Parameters
@@ -67,20 +69,22 @@ def best_paths(score: Float32, max_step: int, smoothness: float) -> tuple[npt.ND
     """
     maps, rows, cols = score.shape
     steps = np.arange(-max_step, max_step + 1)
-    padded = np.full((maps, cols + 2 * max_step), -np.inf)
-    back = np.empty((rows, maps, cols), dtype=np.int8)
-    total = score[:, 0].astype(np.float64)
+    price = smoothness * steps[:, None, None] ** 2
+    padded = np.full((maps, cols + 2 * max_step), -np.inf, np.float32)
+    windows = np.moveaxis(np.lib.stride_tricks.sliding_window_view(padded, cols, axis=1), 1, 0)
+    moves = np.empty((len(steps), maps, cols), np.float32)
+    back = np.empty((rows, maps, cols), dtype=np.intp)
+    total = padded[:, max_step : max_step + cols]
+    total[:] = score[:, 0]
     for row in range(1, rows):
-        padded[:, max_step : max_step + cols] = total
-        moves = np.stack([padded[:, k : k + cols] - smoothness * s * s for k, s in enumerate(steps)])
-        choice = moves.argmax(axis=0)
-        back[row] = steps[choice]
-        total = np.take_along_axis(moves, choice[None], axis=0)[0] + score[:, row]
+        np.subtract(windows, price, out=moves)
+        moves.argmax(axis=0, out=back[row])
+        np.add(moves.max(axis=0), score[:, row], out=total)
     path = np.empty((maps, rows), dtype=np.intp)
     path[:, -1] = total.argmax(axis=1)
     every = np.arange(maps)
     for row in range(rows - 1, 0, -1):
-        path[:, row - 1] = path[:, row] + back[row, every, path[:, row]]
+        path[:, row - 1] = path[:, row] + back[row, every, path[:, row]] - max_step
     return path, total.max(axis=1)
 
 
@@ -109,17 +113,18 @@ def _band_scores(grey: Float32, halves: list[int]) -> Float32:
 def find_band(work: Float32) -> Band:
     """The spine's band in a working picture (WORK_ROWS, cols) of grey in [0, 1]."""
     rows, cols = work.shape
-    # The coarse search runs at half size: a quarter of the work, and the path is smoothed anyway.
-    half_size = np.asarray(cv2.resize(work, (cols // 2, rows // 2), interpolation=cv2.INTER_AREA), np.float32)
-    coarse = cv2.GaussianBlur(half_size, (0, 0), 0.75)
-    halves = sorted({max(3, round(float(h) * coarse.shape[1])) for h in HALF_WIDTHS})
+    # The coarse search runs on a third of the rows and columns: the path is smoothed anyway.
+    small = np.asarray(cv2.resize(work, (cols // COARSE, rows // COARSE), interpolation=cv2.INTER_AREA), np.float32)
+    coarse = cv2.GaussianBlur(small, (0, 0), 0.6)
+    halves = sorted({max(2, round(float(h) * coarse.shape[1])) for h in HALF_WIDTHS})
     paths, gains = best_paths(_band_scores(coarse, halves), max_step=1, smoothness=0.02)
     means = gains / coarse.shape[0]
     # A wider band that is as bright against its flanks is the better one; the root keeps it from eating soft tissue.
     best = int(np.argmax(means * np.sqrt(halves)))
     path = gaussian_filter1d(paths[best].astype(np.float64), coarse.shape[0] / 30, mode="nearest")
-    at_full = np.interp(np.arange(rows), np.arange(coarse.shape[0]) * 2 + 0.5, path * 2 + 0.5)
-    left, right = _edges(work, at_full, 2.0 * halves[best])
+    middle = (COARSE - 1) / 2
+    at_full = np.interp(np.arange(rows), np.arange(coarse.shape[0]) * COARSE + middle, path * COARSE + middle)
+    left, right = _edges(work, at_full, float(COARSE * halves[best]))
     centre = gaussian_filter1d((left + right) / 2, rows / 30, mode="nearest")
     return Band(centre, left, right, float(means[best]))
 
@@ -130,13 +135,13 @@ def _edges(work: Float32, centre: Float, half: float) -> tuple[Float, Float]:
     smooth = cv2.GaussianBlur(work, (0, 0), 1.5)
     slope = cv2.Sobel(smooth, cv2.CV_32F, 1, 0) / 8
     offset = np.arange(int(half * 0.45), int(half * 1.7))
-    row = np.arange(0, rows, 2)
+    row = np.arange(0, rows, 3)
     maps = []
     for side in (-1, 1):
         col = np.clip(np.round(centre[row, None] + side * offset), 0, cols - 1).astype(np.intp)
         fall = -side * slope[row[:, None], col]
         maps.append(fall / (np.abs(fall).mean() + 1e-6) - 0.3 * np.abs(offset - half) / half)
-    paths, _ = best_paths(np.stack(maps).astype(np.float32), max_step=3, smoothness=0.08)
+    paths, _ = best_paths(np.stack(maps).astype(np.float32), max_step=4, smoothness=0.05)
     every = np.arange(rows)
     left = centre - np.interp(every, row, offset[paths[0]])
     right = centre + np.interp(every, row, offset[paths[1]])
