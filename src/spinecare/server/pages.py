@@ -143,8 +143,8 @@ def _assessed(one: Answer, answer: Assessment) -> dict[str, Any]:
         "sentence": words.sentence(answer),
         "set_sentence": words.set_sentence(answer),
         "trained_sentence": trained,
-        # What stands in the answer's own box is not said a second time below it.
-        "warnings": [w for w in answer.warnings if w not in {words.DISCLAIMER, trained}],
+        # What stands in the answer's own box or under the picture is not said a second time.
+        "warnings": [w for w in answer.warnings if w not in {words.DISCLAIMER, trained, *prepared.notes}],
         "level_sentence": words.level_sentence(answer),
         "rows": rows,
         "drawn": Drawing(

@@ -27,7 +27,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Shape:
-    """One level over a picture: `points` of an SVG polygon, `right` its last column, `y` its middle row."""
+    """One level over a picture: `points` of an SVG polygon; (`right`, `y`) the middle of its right edge."""
 
     name: str
     points: str
@@ -92,7 +92,9 @@ def _shape(name: str, polygon: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
     if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
         raise ValueError(f"level {name} has a corner that is not a number")
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
-    return Shape(name, points, round(float(xs.max()), 1), round(float(ys.mean()), 1))
+    # The name stands at the middle of the right edge, which may lean.
+    right = float(np.sort(xs)[-2:].mean())
+    return Shape(name, points, round(right, 1), round(float(ys.mean()), 1))
 
 
 def stroke(picture: Picture) -> float:
