@@ -77,9 +77,7 @@ def make_bundle(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def _network(
-    size: tuple[int, int], kernel: np.ndarray, weight: np.ndarray, bias: np.ndarray
-) -> onnx.ModelProto:
+def _network(size: tuple[int, int], kernel: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Conv", ["image", "kernel"], ["map"], strides=[4, 4], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["map"], ["features"]),

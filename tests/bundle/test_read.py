@@ -69,9 +69,7 @@ def test_weights_that_are_not_listed_are_refused(folder: Path, name: str) -> Non
         open_bundle(folder)
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret.onnx", "/etc/hostname", "a/b.onnx", "..", ".hidden.onnx", "a\\b"]
-)
+@pytest.mark.parametrize("name", ["../secret.onnx", "/etc/hostname", "a/b.onnx", "..", ".hidden.onnx", "a\\b"])
 def test_a_file_name_that_leaves_the_folder_is_refused(folder: Path, name: str) -> None:
     def change(document: dict[str, Any]) -> None:
         document["files"][name] = "0" * 64

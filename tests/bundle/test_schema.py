@@ -47,9 +47,7 @@ def spec() -> BundleSpec:
         created="2025-01-01",
         starting_weights=(StartingWeights("cnn", "random"),),
         metrics={"auc": {"value": 0.9, "low": 0.8, "high": 0.95}},
-        files=dict.fromkeys(
-            ("cnn.onnx", "resnet.onnx", "resnet_forest.onnx", "heads.safetensors", "card.md"), HASH
-        ),
+        files=dict.fromkeys(("cnn.onnx", "resnet.onnx", "resnet_forest.onnx", "heads.safetensors", "card.md"), HASH),
     )
 
 

@@ -53,9 +53,7 @@ def test_two_sentences_are_always_there() -> None:
     assert sentences[1].startswith("The model was trained on virtual patients only")
 
 
-@pytest.mark.parametrize(
-    ("age", "words"), [(49.9, "under 50"), (None, "age is not known"), (50.0, None), (80.0, None)]
-)
+@pytest.mark.parametrize(("age", "words"), [(49.9, "under 50"), (None, "age is not known"), (50.0, None), (80.0, None)])
 def test_age(age: float | None, words: str | None) -> None:
     text = said(of_age(age))
     assert ("postmenopausal" in text) is (words is not None)

@@ -52,9 +52,7 @@ def test_levels_are_row_column_pairs() -> None:
 
 
 def test_abstained_is_null_and_so_is_what_the_file_does_not_say() -> None:
-    told = through_json(
-        some_assessment(osteoporosis=None, category=None, abstained=True, acquired=None, device=None)
-    )
+    told = through_json(some_assessment(osteoporosis=None, category=None, abstained=True, acquired=None, device=None))
     assert told["abstained"] is True
     assert [told[key] for key in ("osteoporosis", "category", "acquired", "device")] == [None] * 4
 

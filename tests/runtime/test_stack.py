@@ -34,7 +34,5 @@ def test_it_says_what_scikit_learn_says() -> None:
     members = {name: rng.dirichlet([1.0, 1.0, 1.0], size=90) for name in ("a", "b", "c")}
     x = stack_inputs(members, ("a", "b", "c"))
     model = linear.LogisticRegression(max_iter=500).fit(x, rng.integers(0, 3, 90))
-    spec = StackSpec(
-        ("a", "b", "c"), tuple(map(tuple, model.coef_.tolist())), tuple(model.intercept_.tolist())
-    )
+    spec = StackSpec(("a", "b", "c"), tuple(map(tuple, model.coef_.tolist())), tuple(model.intercept_.tolist()))
     np.testing.assert_allclose(stack(members, spec), model.predict_proba(x), atol=1e-12)

@@ -121,9 +121,7 @@ class Fields:
             raise self.error(key, "must list each file with its SHA-256")
         for name, digest in value.items():
             if not is_plain_file_name(name):
-                raise self.error(
-                    key, f"lists {name!r}; only plain file names inside the bundle's folder are opened"
-                )
+                raise self.error(key, f"lists {name!r}; only plain file names inside the bundle's folder are opened")
             if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
                 raise self.error(f"{key}[{name}]", "is not a SHA-256 in 64 lower-case hex digits")
         return dict(value)

@@ -168,9 +168,7 @@ def _check_member(bundle: Bundle, member: MemberSpec) -> None:
     weight = bundle.heads.get(f"{member.name}.weight")
     bias = bundle.heads.get(f"{member.name}.bias")
     if weight is None or bias is None or weight.ndim != 2 or len(weight) != len(CLASSES):
-        raise BundleError(
-            f"{HEADS_FILE} must hold {member.name}.weight (3, channels) and {member.name}.bias."
-        )
+        raise BundleError(f"{HEADS_FILE} must hold {member.name}.weight (3, channels) and {member.name}.bias.")
     channels = weight.shape[1]
     if bias.shape != (len(CLASSES),) or not _fits(outputs["features"][1:2], (channels,)):
         raise BundleError(f"The head of {member.name} does not fit the features of {member.model}.")

@@ -19,9 +19,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def assess(
     files: Annotated[list[str], typer.Argument(help="DICOM files or pictures (PNG, JPEG, TIFF, BMP).")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, in the order given.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in the order given.")] = False,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a model bundle; the one in the package if left out.")
     ] = None,

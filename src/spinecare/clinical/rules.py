@@ -91,9 +91,7 @@ def _sex(patient: Patient) -> tuple[str, ...]:
 def _density(scan: Scan) -> tuple[str, ...]:
     if scan.quantity == "bmd_g_cm2":
         return ()
-    return (
-        "A grey picture holds no calibrated bone mineral density: the answer is neither a BMD nor a T-score.",
-    )
+    return ("A grey picture holds no calibrated bone mineral density: the answer is neither a BMD nor a T-score.",)
 
 
 def _levels(levels: tuple[Level, ...]) -> tuple[str, ...]:

@@ -18,9 +18,7 @@ def temperature_scale(probabilities: npt.ArrayLike, temperature: float) -> Float
     return softmax(np.log(p) / temperature)
 
 
-def prior_shift(
-    probabilities: npt.ArrayLike, prevalence: npt.ArrayLike, assumed_prevalence: npt.ArrayLike
-) -> Float64:
+def prior_shift(probabilities: npt.ArrayLike, prevalence: npt.ArrayLike, assumed_prevalence: npt.ArrayLike) -> Float64:
     """p x assumed / prevalence, made to add up to 1 over the last axis.
 
     Saerens, Latinne, Decaestecker, Adjusting the outputs of a classifier to new a priori

@@ -35,9 +35,7 @@ class Prediction:
     category: Label | None
 
 
-def predict(
-    bundle: Bundle, prepared: Prepared, measurements: Mapping[str, float], patient: Patient
-) -> Prediction:
+def predict(bundle: Bundle, prepared: Prepared, measurements: Mapping[str, float], patient: Patient) -> Prediction:
     """Ask the members, and combine what they say.
 
     Parameters
