@@ -122,7 +122,7 @@ class Scan:
     @property
     def grey(self) -> Float32:
         """The pixels as float32 in [0, 1]."""
-        return np.clip(self.pixels / np.float32(self.white), 0.0, 1.0).astype(np.float32)
+        return np.asarray(np.clip(self.pixels / np.float32(self.white), 0.0, 1.0), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

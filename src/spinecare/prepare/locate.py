@@ -8,6 +8,7 @@ scans: `benchmarks/levels.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +81,13 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
     )
     row_scale, col_scale = rows / WORK_ROWS, cols / work.shape[1]
 
-    def to_row(row: Float) -> Float32:
-        return ((row + 0.5) * row_scale - 0.5).astype(np.float32)
+    def to_row(row: npt.NDArray[Any]) -> Float32:
+        return np.asarray((row + 0.5) * row_scale - 0.5, dtype=np.float32)
 
-    def to_col(col: Float) -> Float32:
-        return ((col + 0.5) * col_scale - 0.5).astype(np.float32)
+    def to_col(col: npt.NDArray[Any]) -> Float32:
+        return np.asarray((col + 0.5) * col_scale - 0.5, dtype=np.float32)
 
+    at = np.arange(WORK_ROWS)
     levels: tuple[Level, ...] = ()
     boundaries = np.empty(0, np.float32)
     confidence = 0.0
@@ -97,7 +99,6 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
         looks = float(np.clip((seen.fits[first : first + 4].mean() - 0.2) / 0.4, 0, 1))
         confidence = seen.numbering.share * looks
         boundaries = to_row(cut)
-        at = np.arange(WORK_ROWS)
         centre, half, lean = (np.interp(cut, at, line) for line in (band.centre, seen.half_width, seen.slope))
         across = BOX_HALF_WIDTH * half / np.sqrt(1 + lean**2)
         left = np.stack([to_row(cut + across * lean), to_col(centre - across)], axis=1)
@@ -107,12 +108,11 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
             for i, name in enumerate(LEVEL_NAMES)
         )
     every = (np.arange(rows) + 0.5) / row_scale - 0.5
-    at_work = np.arange(WORK_ROWS)
     return Located(
         levels=levels,
-        centre=to_col(np.interp(every, at_work, band.centre)),
-        left=to_col(np.interp(every, at_work, band.left)),
-        right=to_col(np.interp(every, at_work, band.right)),
+        centre=to_col(np.interp(every, at, band.centre)),
+        left=to_col(np.interp(every, at, band.left)),
+        right=to_col(np.interp(every, at, band.right)),
         boundaries=boundaries,
         chain=to_row(seen.chain - 0.5),
         fits=seen.fits.astype(np.float32),

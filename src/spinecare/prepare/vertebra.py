@@ -70,7 +70,8 @@ def level_out(strip: Float32) -> Float32:
     inside = strip[:, np.abs(ACROSS) < 0.95]
     mean = gaussian_filter1d(inside.mean(axis=1), 10, mode="nearest")
     variance = gaussian_filter1d(((inside - mean[:, None]) ** 2).mean(axis=1), 10, mode="nearest")
-    return np.clip((strip - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None], -1.8, 1.8).astype(np.float32)
+    levelled = (strip - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None]
+    return np.asarray(np.clip(levelled, -1.8, 1.8), dtype=np.float32)
 
 
 @cache
@@ -142,17 +143,14 @@ def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.int
         joined = value > 0
         best[end, use] = gain[use, start] + np.where(joined, value, 0.0)
         back[end, use] = np.where(joined, choice, -1)
-    end, i = (int(v) for v in np.unravel_index(int(best.argmax()), best.shape))
-    score = float(best[end, i])
-    rows, fits = [end], []
-    while True:
-        start = end - int(HEIGHTS[i])
-        fits.append(float(fit[i, start]))
-        rows.append(start)
-        above_i = int(back[end, i])
-        if above_i < 0:
-            break
-        end, i = start, above_i
+    row, i = divmod(int(best.argmax()), count)
+    score = float(best[row, i])
+    rows, fits = [row], []
+    while i >= 0:
+        top = row - int(HEIGHTS[i])
+        fits.append(float(fit[i, top]))
+        rows.append(top)
+        row, i = top, int(back[row, i])
     return np.array(rows[::-1]), np.array(fits[::-1]), score
 
 
@@ -184,4 +182,4 @@ def place_four(fit: Float32, start: npt.NDArray[np.intp], evenness: float = 100.
     picked = [fourth, third]
     for choice in reversed(choices):
         picked.append(int(choice[picked[-1], picked[-2]]))
-    return places[np.arange(5), picked[::-1]].astype(np.float64)
+    return np.asarray(places[np.arange(5), picked[::-1]], dtype=np.float64)
