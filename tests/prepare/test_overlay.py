@@ -94,6 +94,28 @@ def test_box_at_the_edge_of_the_picture_is_read() -> None:
     assert len(read_overlay(scan_of(draw(noise(224, 224), ends))).levels) == 4
 
 
+def test_line_in_the_first_row_of_the_picture_is_read() -> None:
+    ends = box(224, 224)
+    ends[:, :, 0] += 0.0 - ends[0, 0, 0]
+    levels = read_overlay(scan_of(draw(noise(224, 224), ends))).levels
+    assert len(levels) == 4
+    assert np.abs(levels[0].polygon[:2, 0]).max() < 0.7
+
+
+def test_names_of_the_levels_in_a_narrow_box_do_not_bend_the_lines() -> None:
+    ends = box(224, 224)
+    ends[:, 0, 1], ends[:, 1, 1] = 60.0, 164.0
+    drawn = draw(noise(224, 224), ends)
+    for name, (row, col) in zip(LEVEL_NAMES, ends[:-1, 0], strict=True):
+        cv2.putText(drawn, name, (int(col) + 3, int(row) + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (230, 230, 150), 1)
+    scan = scan_of(drawn)
+    overlay = read_overlay(scan)
+    for level, top in zip(overlay.levels, ends[:-1], strict=True):
+        assert np.abs(level.polygon[:2] - top).max() < 0.7
+        row, col = (int(x) for x in level.polygon[0])
+        assert overlay.mask[row + 5 : row + 11, col + 4 : col + 12].mean() > 0.6  # the name is hidden too
+
+
 def test_bone_outline_is_the_region_between_the_drawn_edges() -> None:
     overlay = read_overlay(scan_of(draw(noise(224, 224), box(224, 224))))
     assert overlay.bone_outline is not None
