@@ -36,7 +36,7 @@ def test_an_assessment_has_every_key_and_no_other() -> None:
         "scan.dcm",
         "assessed",
     )
-    assert (told["osteoporosis"], told["category"], told["abstained"]) == (True, "osteoporosis", False)
+    assert (told["osteoporosis"], told["category"], told["abstained"]) == ("yes", "osteoporosis", False)
     assert told["prediction_set"] == ["low_bone_mass", "osteoporosis"]
     assert list(told["probabilities"]) == ["normal", "low_bone_mass", "osteoporosis"]
     assert set(told["model"]) == {"name", "version", "sha256", "trained_on"}

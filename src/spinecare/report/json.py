@@ -6,7 +6,7 @@ Its keys are a contract with other programs (`spinecare.assessment/1`); a key ma
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from spinecare.errors import AssessmentError, ScanError
 from spinecare.scan import Assessment, Check, Interval, Level, Refused, Source
@@ -48,7 +48,7 @@ def to_json(answer: Answer, file: str, sha256: str | None) -> dict[str, Any]:
 
 def _assessed(answer: Assessment) -> dict[str, Any]:
     return {
-        "osteoporosis": answer.osteoporosis,
+        "osteoporosis": _yes_no(answer.osteoporosis),
         "category": None if answer.category is None else answer.category.value,
         "prediction_set": [label.value for label in answer.prediction_set],
         "probabilities": _probabilities(answer.probabilities),
@@ -69,6 +69,12 @@ def _assessed(answer: Assessment) -> dict[str, Any]:
         "device": answer.device,
         "uids": _uids(answer.source),
     }
+
+
+def _yes_no(answer: bool | None) -> Literal["yes", "no"] | None:
+    if answer is None:
+        return None
+    return "yes" if answer else "no"
 
 
 def _probabilities(values: dict[str, float]) -> dict[str, float]:

@@ -68,7 +68,7 @@ class Assessed(_File):
     """The scan got an answer. `category` and `osteoporosis` are null when the model abstained."""
 
     outcome: Literal["assessed"]
-    osteoporosis: bool | None = Field(description="The yes/no answer; true exactly when the category is so.")
+    osteoporosis: Literal["yes", "no"] | None = Field(description="Yes exactly when the category is osteoporosis.")
     category: Label | None
     prediction_set: list[Label]
     probabilities: Probabilities
