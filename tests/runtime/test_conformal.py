@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,10 @@ from spinecare.runtime.conformal import must_abstain, prediction_set
 from spinecare.scan import LABELS, Label
 
 NORMAL, LOW, OSTEOPOROSIS = LABELS
+
+
+def likeliest(p: Sequence[float]) -> Label:
+    return LABELS[int(np.argmax(p))]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +30,11 @@ NORMAL, LOW, OSTEOPOROSIS = LABELS
     ],
 )
 def test_by_hand(p: tuple[float, ...], threshold: float, labels: tuple[Label, ...]) -> None:
-    assert prediction_set(p, threshold) == labels
+    assert prediction_set(p, threshold, likeliest(p)) == labels
+
+
+def test_the_answered_class_is_in_even_where_another_is_likelier() -> None:
+    assert prediction_set((0.2, 0.5, 0.3), 0.0, OSTEOPOROSIS) == (LOW, OSTEOPOROSIS)
 
 
 def test_abstains_only_when_both_ends_are_in() -> None:
@@ -37,7 +47,8 @@ def test_abstains_only_when_both_ends_are_in() -> None:
 @given(st.tuples(*[st.floats(0.0, 1.0)] * 3), st.floats(0.0, 1.0))
 def test_never_empty_and_in_order(weights: tuple[float, ...], threshold: float) -> None:
     total = sum(weights) or 1.0
-    labels = prediction_set([w / total for w in weights], threshold)
+    p = [w / total for w in weights]
+    labels = prediction_set(p, threshold, likeliest(p))
     assert labels
     assert list(labels) == [label for label in LABELS if label in labels]
 
@@ -50,5 +61,7 @@ def test_the_threshold_of_split_conformal_covers_what_it_says() -> None:
     truth = (p.cumsum(axis=1) > rng.random((len(p), 1))).argmax(axis=1)
     scores = 1.0 - p[np.arange(len(p)), truth]
     threshold = float(np.quantile(scores[:4000], 0.9 * (1 + 1 / 4000)))
-    covered = [LABELS[t] in prediction_set(q, threshold) for q, t in zip(p[4000:], truth[4000:], strict=True)]
+    covered = [
+        LABELS[t] in prediction_set(q, threshold, likeliest(q)) for q, t in zip(p[4000:], truth[4000:], strict=True)
+    ]
     assert np.mean(covered) == pytest.approx(0.9, abs=0.02)

@@ -12,8 +12,11 @@ import numpy.typing as npt
 from spinecare.scan import LABELS, Label
 
 
-def prediction_set(probabilities: npt.ArrayLike, threshold: float) -> tuple[Label, ...]:
-    """Every class with 1 - p <= threshold, in the order of `LABELS`; the likeliest is always in.
+def prediction_set(probabilities: npt.ArrayLike, threshold: float, answered: Label) -> tuple[Label, ...]:
+    """Every class with 1 - p <= threshold, in the order of `LABELS`; the likeliest and the answered are always in.
+
+    The operating point may answer with a class that is not the likeliest; a set without it would contradict the
+    answer. Adding a class can only raise the coverage.
 
     Parameters
     ----------
@@ -21,10 +24,12 @@ def prediction_set(probabilities: npt.ArrayLike, threshold: float) -> tuple[Labe
         (3,), those that are shown.
     threshold
         The calibrated quantile of 1 - p(true class).
+    answered
+        The category at the operating point.
     """
     p = np.asarray(probabilities, dtype=np.float64)
     inside = 1.0 - p <= threshold
-    inside[int(np.argmax(p))] = True
+    inside[[int(np.argmax(p)), LABELS.index(answered)]] = True
     return tuple(label for label, kept in zip(LABELS, inside, strict=True) if kept)
 
 

@@ -68,9 +68,10 @@ def combine(members: Mapping[str, npt.ArrayLike], spec: BundleSpec) -> Float64:
 
 def decide(members: Mapping[str, npt.ArrayLike], probabilities: Float64, spec: BundleSpec) -> Prediction:
     """The yes/no answer, the category and the prediction set of one scan's probabilities (3,)."""
-    labels = prediction_set(probabilities, spec.conformal.threshold)
     shown = _named(probabilities)
     yes = shown[Label.OSTEOPOROSIS] >= spec.threshold
+    category = _category(shown, yes)
+    labels = prediction_set(probabilities, spec.conformal.threshold, category)
     abstained = must_abstain(labels)
     return Prediction(
         probabilities=shown,
@@ -78,7 +79,7 @@ def decide(members: Mapping[str, npt.ArrayLike], probabilities: Float64, spec: B
         prediction_set=labels,
         abstained=abstained,
         osteoporosis=None if abstained else yes,
-        category=None if abstained else _category(shown, yes),
+        category=None if abstained else category,
     )
 
 
