@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from spinecare.errors import DatasetError
+from spinecare.io.dataset import read_manifest
 from spinecare.learn import data
-from spinecare.learn.data import load_pictures, patients_of
+from spinecare.learn.data import load_pictures
 from spinecare.phantom.cohort import make_cohort
 from spinecare.settings import PrepareSettings
 
@@ -18,8 +19,7 @@ SMALL = PrepareSettings(64, 32)
 
 def cohort(folder: Path, n: int) -> pd.DataFrame:
     manifest = make_cohort(n, 3, "hologic", folder, balance=True, workers=1)
-    frame = pd.read_csv(manifest)
-    return frame.assign(file=[str(folder / p) for p in frame["path"]], split="train")
+    return read_manifest(manifest).assign(split="train")
 
 
 def test_scans_are_prepared_once_and_what_is_refused_is_counted(
@@ -42,7 +42,7 @@ def test_scans_are_prepared_once_and_what_is_refused_is_counted(
     assert {"blank.png", "text.png"} <= set(first.refused["path"])
     assert "unreadable: not_a_picture" in first.refusals
 
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("the cache was not used")
 
     with monkeypatch.context() as patch:
@@ -59,15 +59,15 @@ def test_scans_are_prepared_once_and_what_is_refused_is_counted(
 def test_no_usable_scan_is_said(tmp_path: Path) -> None:
     Image.new("L", (224, 224), 0).save(tmp_path / "blank.png")
     frame = pd.DataFrame(
-        [{"path": "blank.png", "file": str(tmp_path / "blank.png"), "label": "normal", "split": "train"}]
+        [
+            {
+                "path": "blank.png",
+                "file": str(tmp_path / "blank.png"),
+                "label": "normal",
+                "split": "train",
+                "patient_id": "p",
+            }
+        ]
     )
     with pytest.raises(DatasetError, match="None of the 1 scans"):
         load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
-
-
-def test_a_patient_counts_before_a_group_and_a_group_before_a_path() -> None:
-    rows = pd.DataFrame(
-        {"path": ["a", "b", "c"], "group": ["g", "g", None], "patient_id": ["p", "", None]},
-    )
-    assert list(patients_of(rows)) == ["patient_id:p", "group:g", "c"]
-    assert list(patients_of(rows[["path"]])) == ["a", "b", "c"]

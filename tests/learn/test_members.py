@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from spinecare.errors import TrainingError
 from spinecare.learn.members import MEMBERS, build
-from spinecare.learn.members.vgg16 import vgg16
+from spinecare.learn.members.vgg16 import FEATURE_SIZE, vgg16
 
 SMALL = {"cnn": {"width": 4}, "vgg16": {"width": 4}, "resnet": {"width": 8, "blocks": (1, 1, 1, 1)}}
 FULL_CHANNELS = {"cnn": 192, "vgg16": 512, "resnet": 512}
@@ -55,7 +55,7 @@ def test_vgg16_loads_the_imagenet_base(shared_data: Path) -> None:
     net = vgg16(weights=path, frozen=2)
     convolutions = [m for m in net.stages.modules() if isinstance(m, torch.nn.Conv2d)]
     assert torch.equal(convolutions[0].weight, stored["features.0.weight"].float())
-    assert torch.equal(convolutions[12].bias, stored["features.28.bias"].float())
+    assert torch.equal(convolutions[12].bias * FEATURE_SIZE, stored["features.28.bias"].float())
     assert [p.requires_grad for p in net.parameters()].count(False) == 8  # two stages of two convolutions
 
 

@@ -101,6 +101,14 @@ def test_a_missing_manifest_is_said(tmp_path: Path, tiny: TrainSettings) -> None
         train(tmp_path / "nothing.csv", tmp_path / "run", tiny)
 
 
+def test_nothing_is_trained_on_a_dataset_that_fails_its_check(
+    manifest: Path, tmp_path: Path, tiny: TrainSettings
+) -> None:
+    # The files of this manifest are no pictures.
+    with pytest.raises(DatasetError, match="Nothing was trained"):
+        train(manifest, tmp_path / "run", replace(tiny, check=True))
+
+
 def test_nonsense_settings_are_said() -> None:
     with pytest.raises(TrainingError, match="folds=1"):
         TrainSettings(folds=1)

@@ -84,7 +84,7 @@ def _figure(figure: dict[str, Any]) -> str:
 
 
 def _details(extra: dict[str, Any]) -> list[str]:
-    lines = ["## Details", ""]
+    lines = ["## Details"]
     lines.append(f"Scans: {', '.join(f'{k} {v}' for k, v in extra['scans'].items())}.")
     refused = extra["refused"]
     lines.append(
@@ -100,7 +100,7 @@ def _details(extra: dict[str, Any]) -> list[str]:
         f"Prediction sets on the test part, in the assumed class mix: coverage {sets['coverage_assumed_mix']:.3f}, "
         f"abstained {sets['abstained_assumed_mix']:.3f}, mean size {sets['mean_size_assumed_mix']:.2f}."
     )
-    return [line for item in lines for line in ((item, "") if item else ("",))]
+    return [line for item in lines for line in (item, "")]
 
 
 def _limits(spec: BundleSpec) -> list[str]:

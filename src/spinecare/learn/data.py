@@ -45,7 +45,7 @@ class Pictures:
     labels
         int64 (n,), positions in `LABELS`.
     patients
-        str (n,): the key that no split may cut (patient, else scan group).
+        str (n,): the unit that no cut may divide (patient, else scan group; see `io.split.units_of`).
     refused
         Rows left out, with their `code`.
     """
@@ -156,6 +156,8 @@ def _chunk(files: list[str], settings: PrepareSettings, cache: Path, pool: Proce
 
 
 def _collect(frame: pd.DataFrame, seen: list[Seen]) -> Pictures:
+    from spinecare.io.dataset import units_of
+
     codes = np.array([s.code for s in seen], dtype=object)
     usable = codes == ""
     if not usable.any():
@@ -164,23 +166,13 @@ def _collect(frame: pd.DataFrame, seen: list[Seen]) -> Pictures:
             "Look at one with `spinecare assess`."
         )
     rows = frame[usable].reset_index(drop=True)
+    # Of the whole manifest: a scan that is left out may still tie two patients together.
+    units = np.array(units_of(frame), dtype=object)
     order = {str(label): i for i, label in enumerate(LABELS)}
     return Pictures(
         rows=rows,
         images=np.stack([s.picture for s in seen if s.picture is not None]).astype(np.float32),
         labels=np.array([order[str(label)] for label in rows["label"]], dtype=np.int64),
-        patients=patients_of(rows),
+        patients=units[usable].astype(str),
         refused=frame[~usable].assign(code=codes[~usable]).reset_index(drop=True),
     )
-
-
-def patients_of(rows: pd.DataFrame) -> np.ndarray:
-    """Per row the key that no split may cut: the patient, else the scan group, else the row's own path."""
-    keys = np.array([str(p) for p in rows["path"]], dtype=object)
-    for column in ("group", "patient_id"):
-        if column in rows:
-            values = [
-                str(v).strip() if there else "" for v, there in zip(rows[column], rows[column].notna(), strict=True)
-            ]
-            keys = np.array([f"{column}:{v}" if v else k for v, k in zip(values, keys, strict=True)], dtype=object)
-    return keys.astype(str)

@@ -15,8 +15,8 @@ from spinecare.learn.data import Pictures
 from spinecare.learn.export import (
     drift,
     export_network,
+    first_convolution,
     run_network,
-    sensitive_nodes,
     session,
     store_int8_weights,
     to_int8,
@@ -55,7 +55,7 @@ def pack_member(
     """Write one member's ONNX files into the bundle's folder, in the smallest form that keeps its answers.
 
     Forms are tried in this order, the first whose largest |Δp| over the test part is at most 0.02 stays (labels play
-    no part in it): int8 throughout; int8 with the first and the last convolution computed in float; weights stored
+    no part in it): int8 throughout; int8 with the first convolution computed in float; weights stored
     as int8 and all computed in float. The last one stays whatever its drift, which `metrics` tells.
 
     Parameters
@@ -96,12 +96,12 @@ def _forms(plain: Path, pictures: Pictures, settings: TrainSettings) -> dict[str
         to_int8(plain, target, images)
 
     def mixed(target: Path) -> None:
-        to_int8(plain, target, images, sensitive_nodes(plain))
+        to_int8(plain, target, images, (first_convolution(plain),))
         store_int8_weights(target, target)
 
     return {
         "int8": whole,
-        "int8, first and last convolution computed in float": mixed,
+        "int8, first convolution computed in float": mixed,
         "int8-weights": lambda target: store_int8_weights(plain, target),
     }
 

@@ -70,7 +70,7 @@ def train(manifest: Path, out: Path, settings: TrainSettings, progress: Progress
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     _same_run(manifest, out, settings)
-    frame = _split(_checked(read_manifest(manifest), settings, progress), settings)
+    frame = _checked(_split(read_manifest(manifest), settings), settings, progress)
     pictures = load_pictures(frame, settings.prepare, out / "prepared", settings.threads, progress)
     _write_split(pictures, out)
     _enough(pictures)
@@ -110,25 +110,24 @@ def _same_run(manifest: Path, out: Path, settings: TrainSettings) -> None:
     kept.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def _checked(frame: pd.DataFrame, settings: TrainSettings, progress: Progress) -> pd.DataFrame:
-    """Nothing is fitted before the dataset check has passed (DESIGN 4)."""
-    if settings.check:
-        from spinecare.io.dataset import check_manifest
-
-        progress(Step("check the dataset", 0, 1))
-        found = check_manifest(frame)
-        if not found.ok:
-            raise DatasetError(f"The manifest breaks a rule of evidence; see `spinecare dataset check`. {found}")
-        progress(Step("check the dataset", 1, 1))
-    return frame
-
-
 def _split(frame: pd.DataFrame, settings: TrainSettings) -> pd.DataFrame:
+    """The manifest's own split where every row has one, else 70/10/20 by patient."""
     if "split" in frame and frame["split"].isin(PARTS).all():
         return frame
     from spinecare.io.dataset import split_manifest
 
     return split_manifest(frame, seed=settings.seed)
+
+
+def _checked(frame: pd.DataFrame, settings: TrainSettings, progress: Progress) -> pd.DataFrame:
+    """Nothing is fitted before the dataset check has passed, the two sides of the split compared (DESIGN 4)."""
+    if settings.check:
+        from spinecare.io.dataset import check_manifest
+
+        report = check_manifest(frame, lambda done, total: progress(Step("check the dataset", done, total)))
+        if not report.ok:
+            raise DatasetError(f"Nothing was trained: {report} See `spinecare dataset check`.")
+    return frame
 
 
 def _enough(pictures: Pictures) -> None:
@@ -216,6 +215,7 @@ def _finish(
     """Evaluate what ships (after int8), and seal the bundle with the numbers in it."""
     from spinecare.evaluate.predictions import evaluate_predictions
     from spinecare.evaluate.report import to_json, write_report
+    from spinecare.io.split import split_notes
 
     test, train_rows = pictures.part("test"), pictures.part("train")
     said = {one.spec.name: one.said for one in packed}
@@ -260,14 +260,18 @@ def _finish(
     bundle.rename(final)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     report = write_report(
-        evaluation, out / "report", settings.name, protocol, settings.trained_on, _notes(level1, extra)
+        evaluation,
+        out / "report",
+        settings.name,
+        protocol,
+        settings.trained_on,
+        [*_notes(level1, extra), *split_notes(pictures.rows)],
     )
     progress(Step("evaluate", 1, 1))
     return Run(out, final, report, metrics)
 
 
 def _spec(packed: list[Packed], level1: Level1, settings: TrainSettings, metrics: dict[str, Any]) -> BundleSpec:
-    short = _without_texts(metrics)
     return BundleSpec(
         name=settings.name,
         version=__version__,
@@ -284,13 +288,27 @@ def _spec(packed: list[Packed], level1: Level1, settings: TrainSettings, metrics
         trained_on=settings.trained_on,
         created=datetime.now(UTC).date().isoformat(),
         starting_weights=starting_weights(settings),
-        metrics=short,
+        metrics=_compact(metrics),
     )
 
 
-def _without_texts(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The metrics as a bundle carries them: everything but the texts that explain each figure."""
-    return {k: v for k, v in metrics.items() if k not in {"what", "stack_minus_member"}}
+def _compact(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics as a bundle carries them: n and protocol once (they are the same for all), figures with intervals."""
+
+    def brief(models: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: {
+                "threshold": model["threshold"],
+                "figures": {
+                    key: {"value": figure["value"], "interval": figure["interval"]}
+                    for key, figure in model["figures"].items()
+                },
+            }
+            for name, model in models.items()
+        }
+
+    kept = {k: v for k, v in metrics.items() if k not in {"what", "stack_minus_member", "notes"}}
+    return kept | {"models": brief(metrics["models"]), "baselines": brief(metrics["baselines"])}
 
 
 def _protocol(settings: TrainSettings) -> str:

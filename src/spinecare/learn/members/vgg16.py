@@ -14,6 +14,7 @@ from spinecare.learn.members.base import DeepMember
 # Convolutions per stage and their channels: configuration D of Simonyan and Zisserman 2015 (arXiv:1409.1556).
 STAGES: tuple[tuple[int, int], ...] = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 IMAGENET_BGR_MEAN = (103.939, 116.779, 123.68)
+FEATURE_SIZE = 8.0
 ORIGIN = (
     "VGG16 convolution base trained on ImageNet, Visual Geometry Group, University of Oxford "
     "(Simonyan and Zisserman 2015, arXiv:1409.1556), CC BY 4.0"
@@ -92,3 +93,9 @@ def _load(net: DeepMember, weights: Path) -> None:
         for number, convolution in zip(numbers, convolutions, strict=True):
             convolution.weight.copy_(tensors[f"features.{number}.weight"])
             convolution.bias.copy_(tensors[f"features.{number}.bias"])
+        # ImageNet's last features are of size 4; at that size Adam's first steps throw the head's logits about.
+        # ReLU lets a positive factor through, so dividing the last layer only rescales the features.
+        convolutions[-1].weight /= FEATURE_SIZE
+        convolutions[-1].bias /= FEATURE_SIZE
+        net.head.weight.zero_()
+        net.head.bias.zero_()
