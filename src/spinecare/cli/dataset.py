@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from spinecare.io.dataset import Report, SamePair
 
 app = typer.Typer(
@@ -143,12 +145,9 @@ def _show(report: Report, manifest: Path) -> None:
     console.print(verdict)
 
 
-# rich's Console is not imported at the top: `--help` does without it.
-def _list(console: object, title: str, lines: list[str], style: str = "bold") -> None:
-    from rich.console import Console
+def _list(console: Console, title: str, lines: list[str], style: str = "bold") -> None:
     from rich.text import Text
 
-    assert isinstance(console, Console)
     if not lines:
         return
     console.print(Text(f"{title} ({len(lines)})", style=style))
