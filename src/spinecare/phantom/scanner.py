@@ -235,10 +235,11 @@ def overlay_of(framing: Framing, masks: Bool, rng: np.random.Generator) -> tuple
     for name, box in zip(LEVEL_NAMES, boxes, strict=True):
         glyphs = _glyphs(name, 8 * zoom)
         c, r = point(float(box[0, 0]) + 3, float(box[0, 1]) + 3)
-        h = min(glyphs.shape[0], canvas.shape[0] - r)
-        w = min(glyphs.shape[1], canvas.shape[1] - c)
-        black[r : r + h, c : c + w] = 255
-        np.maximum(canvas[r : r + h, c : c + w], glyphs[:h, :w], out=canvas[r : r + h, c : c + w])
+        # A box may leave the picture, and its name with it.
+        r, c = max(r, 0), max(c, 0)
+        part = canvas[r : r + glyphs.shape[0], c : c + glyphs.shape[1]]
+        black[r : r + glyphs.shape[0], c : c + glyphs.shape[1]] = 255
+        np.maximum(part, glyphs[: part.shape[0], : part.shape[1]], out=part)
     layers = [cv2.resize(layer, (cols, rows), interpolation=cv2.INTER_AREA) for layer in (canvas, black)]
     yellow, dark = (np.asarray(layer, np.float32) / np.float32(255) for layer in layers)
     return np.asarray(yellow * rng.uniform(0.75, 0.95), np.float32), np.asarray(dark, np.float32)
