@@ -71,7 +71,7 @@ class ForestSettings:
 DEFAULT_FITS: dict[str, FitSettings] = {
     "cnn": FitSettings(epochs=24, learning_rate=2e-3, patience=8),
     "resnet": FitSettings(epochs=14, learning_rate=1e-3, patience=6),
-    "vgg16": FitSettings(epochs=8, batch=16, learning_rate=2e-5, head_rate=15.0, patience=4),
+    "vgg16": FitSettings(epochs=8, batch=16, learning_rate=4e-5, head_rate=10.0, patience=4),
 }
 
 

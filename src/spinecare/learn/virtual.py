@@ -17,6 +17,11 @@ from spinecare.scan import LABELS
 IDXA_SHARE = 0.15
 # Far from the seeds that people type: two styles must not draw the same person twice.
 IDXA_SEED_OFFSET = 1_000_003
+# The class mix that the shipped bundle's answers are for: people referred to a DXA clinic, a third of each class.
+# It lies between the population from 50 on (`screening_prevalence`: about 7 % osteoporosis) and published referral
+# series (women from 50 on, n = 537: 53 % osteoporosis, 38 % osteopenia, 9 % normal at any site; Nelson et al. 1998,
+# J Clin Densitom 1:5-11). See docs/decisions/assumed-prevalence.md.
+REFERRAL_PREVALENCE = {str(label): 1 / 3 for label in LABELS}
 INTENDED_USE = (
     "Research and teaching, on AP lumbar spine DXA pictures. Not a medical device, not a diagnosis; "
     "trained on virtual patients only."
@@ -87,7 +92,7 @@ def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: fl
             MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(14))),
         ),
         folds=0,
-        assumed_prevalence=screening_prevalence(),
+        assumed_prevalence=REFERRAL_PREVALENCE,
         trained_on=_trained_on(n, seed),
         intended_use=INTENDED_USE,
     )

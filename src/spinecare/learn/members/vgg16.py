@@ -33,7 +33,7 @@ class GreyToBgr(nn.Module):
         return image * 255.0 - self.mean
 
 
-def vgg16(weights: str | Path | None = None, frozen: int = 0, width: int = 64, dropout: float = 0.5) -> DeepMember:
+def vgg16(weights: str | Path | None = None, frozen: int = 0, width: int = 64, dropout: float = 0.3) -> DeepMember:
     """VGG16 with global average pooling.
 
     Parameters
