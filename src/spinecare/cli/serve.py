@@ -15,13 +15,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 is this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; the shipped one if left out.")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of a model bundle; the shipped one if left out.")] = None,
 ) -> None:
     """Serve the web page until Ctrl-C."""
     # The port first: it is known at once, the model takes a moment.
@@ -51,9 +47,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError:
-        typer.echo(
-            f"spinecare serve: {host!r} is no address of this machine. Try --host 127.0.0.1.", err=True
-        )
+        typer.echo(f"spinecare serve: {host!r} is no address of this machine. Try --host 127.0.0.1.", err=True)
         raise typer.Exit(1) from None
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
