@@ -38,6 +38,9 @@ _FIT = ((0.60, 0.12), (0.60, 0.12), (0.60, 0.12), (0.68, 0.10), (0.68, 0.10), (0
 CUES: Float = np.array([_NEAR, _FAR, _WIDTH, _FIT]).transpose(1, 0, 2)  # (cells, cues, mean and SD)
 _L1 = 3  # index of L1 among the cells
 _CUE_WEIGHT = 0.5  # the cues are not independent of each other: their log-likelihoods count half
+# The evidence is surer of itself than it is right: divided by this, the mean share of the chosen number is 0.79 on the
+# 128 unique scans of spine_dxa, and 0.78 of them are numbered as the operator did.
+DOUBT = 3.0
 _MOST_SURPRISE = 8.0  # squared SDs: one strange cell (metal, a calcified vessel) must not outvote the rest
 _LEAST_SHARE = 0.35  # of a level's height must be inside the picture for a cell to count
 
@@ -126,6 +129,6 @@ def number(
         log_likelihood = -0.5 * np.minimum(((cues - mean) / sd) ** 2, _MOST_SURPRISE) - np.log(sd)
         place = (chain[j + 2] / WORK_ROWS - MIDDLE) / MIDDLE_SD
         evidence[j] = _CUE_WEIGHT * np.nansum(log_likelihood) - 0.5 * place**2
-    share = np.exp(evidence - evidence.max())
+    share = np.exp((evidence - evidence.max()) / DOUBT)
     first = int(evidence.argmax())
     return Numbering(first, float(evidence[first]), float(share[first] / share.sum()))
