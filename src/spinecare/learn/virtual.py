@@ -87,9 +87,9 @@ def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: fl
         name="spinecare-virtual",
         seed=seed,
         members=(
-            MemberRecipe("cnn", {}, _fit("cnn", epochs=epochs(24))),
+            MemberRecipe("cnn", {}, _fit("cnn", epochs=epochs(20))),
             MemberRecipe("vgg16", _vgg_options(vgg_weights), _fit("vgg16", epochs=epochs(5))),
-            MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(14))),
+            MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(12))),
         ),
         folds=0,
         assumed_prevalence=REFERRAL_PREVALENCE,
