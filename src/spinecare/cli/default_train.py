@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def default_train(
     out: Annotated[Path | None, typer.Option(help="The run folder; an interrupted run there is continued.")] = None,
-    n: Annotated[int, typer.Option(min=60, help="How many virtual patients.")] = 3000,
+    n: Annotated[int, typer.Option(min=60, help="How many virtual patients.")] = 4000,
     seed: Annotated[int, typer.Option(min=0)] = 1,
     vgg_weights: Annotated[Path | None, typer.Option(help="ImageNet start of vgg16 (safetensors).")] = None,
     epochs_scale: Annotated[float, typer.Option(help="Below 1: a rehearsal.")] = 1.0,
