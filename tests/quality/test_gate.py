@@ -22,7 +22,7 @@ from spinecare.prepare.pipeline import Found
 from spinecare.quality.gate import gate
 from spinecare.scan import Float32, Patient, RefusalCode, Refused, Scan, Source, View
 
-NOWHERE = Located((), *(np.empty(0, np.float32) for _ in range(6)), upright=0.0, contrast=0.0, confidence=0.0)
+NOWHERE = Located((), *(np.empty(0, np.float32) for _ in range(6)), contrast=0.0, confidence=0.0)
 
 
 def found_in(scan: Scan) -> Found:

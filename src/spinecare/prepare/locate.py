@@ -20,8 +20,6 @@ from spinecare.scan import LEVEL_NAMES, Bool, Float32, Level
 
 # Half the width of a level's box, in half widths of the spine: the bodies and a little soft tissue.
 BOX_HALF_WIDTH = 1.25
-PATTERN_WEIGHT = 4.0
-NO_NUMBER_EVIDENCE = -40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +37,6 @@ class Located:
         float32 (n + 1,): rows of the boundaries of all levels seen, L1-L4 among them.
     fits
         float32 (n,): fit of each level of the chain to the pattern of a vertebra, -1 ... 1.
-    upright
-        Evidence that the spine is the right way up: log-likelihood of the picture as it is (pattern of the vertebrae,
-        ribs above, iliac crests below, widths) minus that of the picture turned over. Negative: upside down.
     contrast
         Grey of the spine above its brighter flank, in [-1, 1].
     confidence
@@ -55,7 +50,6 @@ class Located:
     boundaries: Float32
     chain: Float32
     fits: Float32
-    upright: float
     contrast: float
     confidence: float
     notes: tuple[str, ...] = ()
@@ -75,10 +69,6 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
     work = working_picture(grey, valid)
     band = find_band(work)
     seen = _see(work, band)
-    turned = _see(
-        np.ascontiguousarray(work[::-1]),
-        Band(band.centre[::-1], band.left[::-1], band.right[::-1], band.contrast),
-    )
     row_scale, col_scale = rows / WORK_ROWS, cols / work.shape[1]
 
     def to_row(row: npt.NDArray[Any]) -> Float32:
@@ -116,7 +106,6 @@ def locate_levels(grey: Float32, valid: Bool) -> Located:
         boundaries=boundaries,
         chain=to_row(seen.chain - 0.5),
         fits=seen.fits.astype(np.float32),
-        upright=seen.evidence - turned.evidence,
         contrast=band.contrast,
         confidence=confidence,
         notes=() if levels else ("The image shows fewer than four levels in a row.",),
@@ -133,15 +122,12 @@ class _Seen:
     chain: npt.NDArray[np.intp]
     fits: Float
     numbering: Numbering | None
-    evidence: float
 
 
 def _see(work: Float32, band: Band) -> _Seen:
     """Find the chain of vertebrae along a band and number it."""
     strip, half_width, slope = straighten(work, band)
     levelled = level_out(strip)
-    chain, fits, score = best_chain(responses(levelled))
+    chain, fits, _ = best_chain(responses(levelled))
     numbering = number(work, band, strip, half_width, chain, fits)
-    evidence = numbering.evidence if numbering is not None else NO_NUMBER_EVIDENCE
-    # The chain's score is a sum of correlations; PATTERN_WEIGHT brings it to the scale of the cues' log-likelihood.
-    return _Seen(levelled, half_width, slope, chain, fits, numbering, evidence + PATTERN_WEIGHT * score)
+    return _Seen(levelled, half_width, slope, chain, fits, numbering)

@@ -103,14 +103,14 @@ def read_cues(
     width = (band.right - band.left) / 2 / np.median(half_width)
     spans, first = cells(chain)
     cues = np.full((len(spans), 4), np.nan)
-    for i, (top, bottom) in enumerate(spans):
-        for cue, where in ((0, _IS_NEAR), (1, _IS_FAR)):
-            grey = beside[top:bottom, where]
-            if np.isfinite(grey).any():
-                cues[i, cue] = np.nanmean(grey)
-        cues[i, 2] = width[top:bottom].mean()
-        if first <= i < first + len(fits):
-            cues[i, 3] = fits[i - first]
+    for cue, where in ((0, _IS_NEAR), (1, _IS_FAR)):
+        seen = np.isfinite(beside[:, where])
+        grey, count = np.where(seen, beside[:, where], 0.0).sum(axis=1, dtype=np.float64), seen.sum(axis=1)
+        for i, (top, bottom) in enumerate(spans):
+            if count[top:bottom].any():
+                cues[i, cue] = grey[top:bottom].sum() / count[top:bottom].sum()
+    cues[:, 2] = [width[top:bottom].mean() for top, bottom in spans]
+    cues[first : first + len(fits), 3] = fits
     return cues, first
 
 

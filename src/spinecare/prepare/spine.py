@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 from spinecare.scan import Bool, Float32
 
@@ -37,6 +36,13 @@ class Band:
     left: Float
     right: Float
     contrast: float
+
+
+def smoothed(line: Float, sigma: float) -> Float:
+    """A line smoothed by a Gaussian that reaches 4 sigma; beyond the ends it goes on as it ended."""
+    size = 2 * int(4 * sigma + 0.5) + 1
+    smooth = cv2.GaussianBlur(line[None].astype(np.float64), (size, 1), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(smooth[0])
 
 
 def working_picture(grey: Float32, valid: Bool) -> Float32:
@@ -121,11 +127,11 @@ def find_band(work: Float32) -> Band:
     means = gains / coarse.shape[0]
     # A wider band that is as bright against its flanks is the better one; the root keeps it from eating soft tissue.
     best = int(np.argmax(means * np.sqrt(halves)))
-    path = gaussian_filter1d(paths[best].astype(np.float64), coarse.shape[0] / 30, mode="nearest")
+    path = smoothed(paths[best], coarse.shape[0] / 30)
     middle = (COARSE - 1) / 2
     at_full = np.interp(np.arange(rows), np.arange(coarse.shape[0]) * COARSE + middle, path * COARSE + middle)
     left, right = _edges(work, at_full, float(COARSE * halves[best]))
-    centre = gaussian_filter1d((left + right) / 2, rows / 30, mode="nearest")
+    centre = smoothed((left + right) / 2, rows / 30)
     return Band(centre, left, right, float(means[best]))
 
 

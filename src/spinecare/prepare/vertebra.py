@@ -7,14 +7,14 @@ spinous process, bright and in the middle. It has an up and a down, which also t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
-from spinecare.prepare.spine import WORK_ROWS, Band, Float
+from spinecare.prepare.spine import WORK_ROWS, Band, Float, smoothed
 from spinecare.scan import Float32
 
 # Across the spine in units of half its width, 0 in the middle, +-1 at the edges of the bodies.
@@ -47,9 +47,9 @@ def straighten(work: Float32, band: Band) -> tuple[Float32, Float, Float]:
         error = half - np.polyval(line, rows)
         keep = np.abs(error) < 1.5 * error.std() + 1e-3
         line = np.polyfit(rows[keep], half[keep], 1)
-    smooth = gaussian_filter1d(half, WORK_ROWS / 16, mode="nearest")
+    smooth = smoothed(half, WORK_ROWS / 16)
     half_width = np.maximum((np.polyval(line, rows) + smooth) / 2, 4.0)
-    slope = gaussian_filter1d(np.gradient(band.centre), WORK_ROWS / 20, mode="nearest")
+    slope = smoothed(np.gradient(band.centre), WORK_ROWS / 20)
     norm = np.sqrt(1 + slope**2)
     across = ACROSS[None] * (half_width / norm)[:, None]
     col = band.centre[:, None] + across
@@ -68,13 +68,12 @@ def straighten(work: Float32, band: Band) -> tuple[Float32, Float, Float]:
 def level_out(strip: Float32) -> Float32:
     """The strip with local mean 0 and spread 1 inside the bone: dense and thin levels weigh the same."""
     inside = strip[:, np.abs(ACROSS) < 0.95]
-    mean = gaussian_filter1d(inside.mean(axis=1), 10, mode="nearest")
-    variance = gaussian_filter1d(((inside - mean[:, None]) ** 2).mean(axis=1), 10, mode="nearest")
+    mean = smoothed(inside.mean(axis=1), 10)
+    variance = smoothed(((inside - mean[:, None]) ** 2).mean(axis=1), 10)
     levelled = (strip - mean[:, None]) / np.sqrt(variance + 1e-5)[:, None]
     return np.asarray(np.clip(levelled, -1.8, 1.8), dtype=np.float32)
 
 
-@cache
 def template(height: int, margin: float) -> Float32:
     """The pattern of one level, disc to disc plus a margin on both sides.
 
@@ -99,6 +98,34 @@ def template(height: int, margin: float) -> Float32:
     return np.asarray(body * (1.0 + bright - dark), dtype=np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class _Bank:
+    """The templates of all HEIGHTS side by side, each of mean 0 and norm 1.
+
+    `templates`: float32 (rows * len(ACROSS), heights), in windows of equal size that begin `lead` rows above the upper
+    disc. `first`, `last`: (heights,) the rows of each in its window; `pixels`: (heights,) how many they are.
+    """
+
+    templates: Float32
+    lead: int
+    first: npt.NDArray[np.intp]
+    last: npt.NDArray[np.intp]
+    pixels: npt.NDArray[np.intp]
+
+
+@cache
+def _bank(margin: float) -> _Bank:
+    every = [template(int(height), margin) for height in HEIGHTS]
+    leads = np.array([round(margin * int(height)) for height in HEIGHTS])
+    first = leads.max() - leads
+    last = first + np.array([len(one) for one in every])
+    windows = np.zeros((len(HEIGHTS), int(last.max()), len(ACROSS)), np.float32)
+    for window, one, top, bottom in zip(windows, every, first, last, strict=True):
+        window[top:bottom] = (one - one.mean()) / (one.std() * np.sqrt(one.size))
+    templates = np.ascontiguousarray(windows.reshape(len(HEIGHTS), -1).T)
+    return _Bank(templates, int(leads.max()), first, last, (last - first) * len(ACROSS))
+
+
 def responses(levelled: Float32, margin: float = WIDE) -> Float32:
     """How well a level of each height fits at each row.
 
@@ -107,15 +134,23 @@ def responses(levelled: Float32, margin: float = WIDE) -> Float32:
     float32 (len(HEIGHTS), WORK_ROWS + 1): normalised cross-correlation in [-1, 1] of a level of height HEIGHTS[i]
     whose upper disc is at the row; -1 where it would leave the picture.
     """
-    pad = 10
-    padded = cv2.copyMakeBorder(levelled, pad, pad, 0, 0, cv2.BORDER_REFLECT)
-    out = np.full((len(HEIGHTS), WORK_ROWS + 1), -1.0, np.float32)
-    for i, height in enumerate(HEIGHTS):
-        fit = cv2.matchTemplate(padded, template(int(height), margin), cv2.TM_CCOEFF_NORMED)[:, 0]
-        first = pad - round(margin * height)
-        count = WORK_ROWS + 1 - height
-        out[i, :count] = fit[first : first + count]
-    return np.nan_to_num(out, nan=-1.0, posinf=-1.0, neginf=-1.0)
+    bank = _bank(margin)
+    size = len(bank.templates) // len(ACROSS)
+    # Mirrored as far as any margin reaches; beyond that no template that is asked looks.
+    mirrored = cv2.copyMakeBorder(levelled, bank.lead, bank.lead + 1, 0, 0, cv2.BORDER_REFLECT)
+    padded = np.pad(mirrored, ((0, WORK_ROWS + size - len(mirrored)), (0, 0)))
+    at = np.arange(WORK_ROWS + 1)[:, None]
+    windows = np.lib.stride_tricks.sliding_window_view(padded.ravel(), size * len(ACROSS))[:: len(ACROSS)]
+    product = windows @ bank.templates
+
+    def windowed(by_row: Float) -> Float:
+        until = np.concatenate([[0.0], np.cumsum(by_row)])
+        return np.asarray(until[at + bank.last] - until[at + bank.first])
+
+    deviation = windowed((padded**2).sum(axis=1, dtype=np.float64))
+    deviation -= windowed(padded.sum(axis=1, dtype=np.float64)) ** 2 / bank.pixels
+    fit = np.where(deviation > 1e-6, product / np.sqrt(np.maximum(deviation, 1e-6)), 0.0)
+    return np.where(at + HEIGHTS <= WORK_ROWS, np.clip(fit, -1.0, 1.0), -1.0).T.astype(np.float32)
 
 
 def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.intp], Float, float]:
@@ -127,30 +162,31 @@ def best_chain(fit: Float32, evenness: float = 25.0) -> tuple[npt.NDArray[np.int
     -------
     Boundary rows (levels + 1,) in the working picture, the fit of each level (levels,), and the total score.
     """
-    count = len(HEIGHTS)
+    count, shortest = len(HEIGHTS), int(HEIGHTS[0])
     log_height = np.log(HEIGHTS)
     price = evenness * (log_height[:, None] - log_height[None, :] - GROWTH) ** 2  # [this, the one above]
-    best = np.full((WORK_ROWS + 1, count), -np.inf)
-    back = np.full((WORK_ROWS + 1, count), -1, dtype=np.intp)
     gain = fit * (HEIGHTS / 35.0)[:, None]
-    which = np.arange(count)
-    for end in range(int(HEIGHTS[0]), WORK_ROWS + 1):
-        use = which[end >= HEIGHTS]
-        start = end - HEIGHTS[use]
-        above = best[start] - price[use]
-        choice = above.argmax(axis=1)
-        value = above[np.arange(len(use)), choice]
-        joined = value > 0
-        best[end, use] = gain[use, start] + np.where(joined, value, 0.0)
-        back[end, use] = np.where(joined, choice, -1)
+    best = np.full((WORK_ROWS + 1, count), -np.inf)  # of the chains that end at a row with a level of a height
+    # What a level of a height gains by joining the chain above its upper row, and the height of the level there.
+    joined = np.zeros((WORK_ROWS + 1, count))
+    back = np.full((WORK_ROWS + 1, count), -1, dtype=np.intp)
+    # Rows closer than the shortest level do not depend on each other: they are done together.
+    for first in range(shortest, WORK_ROWS + 1, shortest):
+        end = np.arange(first, min(first + shortest, WORK_ROWS + 1))
+        start = end[:, None] - HEIGHTS
+        value = gain[np.arange(count), start] + joined[start, np.arange(count)]
+        best[end] = np.where(start >= 0, value, -np.inf)
+        above = best[end][:, None] - price
+        joined[end] = np.maximum(above.max(axis=2), 0.0)
+        back[end] = np.where(joined[end] > 0, above.argmax(axis=2), -1)
     row, i = divmod(int(best.argmax()), count)
     score = float(best[row, i])
     rows, fits = [row], []
     while i >= 0:
-        top = row - int(HEIGHTS[i])
-        fits.append(float(fit[i, top]))
-        rows.append(top)
-        row, i = top, int(back[row, i])
+        row -= int(HEIGHTS[i])
+        fits.append(float(fit[i, row]))
+        rows.append(row)
+        i = int(back[row, i])
     return np.array(rows[::-1]), np.array(fits[::-1]), score
 
 
