@@ -141,9 +141,17 @@ def _text(mask: Bool, levels: tuple[Level, ...]) -> Bool:
     """
     text = np.zeros(mask.shape, dtype=np.bool_)
     height = float(np.median([level.bottom_row - level.top_row for level in levels]))
+    reach = round(0.45 * height), round(0.5 * height)
+    border = reach[1] + 4
+    padded = np.pad(mask.astype(np.uint8), border)
     for side in (1, -1):
         corners = [level.polygon[0 if side > 0 else 1] for level in levels]
-        windows = [_corner(mask, corner, side, height) for corner in corners]
+        windows = []
+        for corner in corners:
+            # Inside the box, with the side of the box at the window's left.
+            row = int(np.clip(round(float(corner[0])) + 2, 0, mask.shape[0] - 1)) + border
+            col = int(np.clip(round(float(corner[1])) + 3 * side, 0, mask.shape[1] - 1)) + border
+            windows.append(padded[row : row + reach[0], col : col + side * reach[1] : side])
         found = [name for name in (_name_in(window, height) for window in windows) if name is not None]
         if not found:
             continue
@@ -158,18 +166,9 @@ def _text(mask: Bool, levels: tuple[Level, ...]) -> Bool:
     return text
 
 
-def _corner(mask: Bool, corner: Float32, side: int, height: float) -> Bool:
-    """The mask beside the upper corner of a level, inside the box, with the side of the box at the left."""
-    reach_rows, reach_cols = round(0.45 * height), round(0.5 * height)
-    padded = np.pad(mask, reach_cols + 4)
-    row = int(np.clip(round(float(corner[0])) + 2, 0, mask.shape[0] - 1)) + reach_cols + 4
-    col = int(np.clip(round(float(corner[1])) + 3 * side, 0, mask.shape[1] - 1)) + reach_cols + 4
-    return np.asarray(padded[row : row + reach_rows, col : col + side * reach_cols : side])
-
-
-def _name_in(window: Bool, height: float) -> tuple[int, int, int, int] | None:
+def _name_in(window: UInt8, height: float) -> tuple[int, int, int, int] | None:
     """Top, left, bottom, right of the level's name in the window, or None."""
-    joined = cv2.morphologyEx(np.pad(window.astype(np.uint8), 4), cv2.MORPH_CLOSE, np.ones((3, 5), np.uint8))
+    joined = cv2.morphologyEx(np.pad(window, 4), cv2.MORPH_CLOSE, np.ones((3, 5), np.uint8))
     count, _, boxes, _ = cv2.connectedComponentsWithStats(joined[4:-4, 4:-4], connectivity=8)
     for x, y, w, h, area in boxes[1:count]:
         if 0.2 * height < w < 0.48 * height and 0.14 * height < h < 0.42 * height and area > 0.4 * w * h:
@@ -234,13 +233,12 @@ def remove_overlay(grey: Float32, mask: Bool) -> Float32:
         return grey.copy()
     known = (~mask).astype(np.float32)
     smooth = _smooth(grey * known, known)
-    # The grain at a masked pixel is that of its mirror image in the nearest known pixel.
+    # The grain at a masked pixel is that of its mirror image in the nearest known pixel. OpenCV's label of a pixel is
+    # the place of the nearest known one among the known ones, counted from 1.
     _, labels = cv2.distanceTransformWithLabels(mask.astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)
-    at = np.flatnonzero(~mask)
-    by_label = np.zeros(int(labels.max()) + 1, dtype=np.intp)
-    by_label[labels.ravel()[at]] = at
-    rows, cols = np.nonzero(mask)
-    near_rows, near_cols = np.divmod(by_label[labels[rows, cols]], grey.shape[1])
+    hidden_at, known_at = np.flatnonzero(mask), np.flatnonzero(~mask)
+    rows, cols = np.divmod(hidden_at, grey.shape[1])
+    near_rows, near_cols = np.divmod(known_at[labels.ravel()[hidden_at] - 1], grey.shape[1])
     far_rows = np.clip(2 * near_rows - rows, 0, grey.shape[0] - 1)
     far_cols = np.clip(2 * near_cols - cols, 0, grey.shape[1] - 1)
     hidden = mask[far_rows, far_cols]
@@ -264,14 +262,15 @@ def _smooth(ground: Float32, known: Float32) -> Float32:
         float32 (rows, cols): the picture times `known`, and how much of each pixel is known, in [0, 1].
     """
     value, share = (cv2.blur(cv2.blur(image, (3, 3)), (3, 3)) for image in (ground, known))
-    smooth = np.asarray(value / np.maximum(share, 1e-6), dtype=np.float32)
+    smooth = np.asarray(cv2.divide(value, cv2.max(share, 1e-6)), dtype=np.float32)
     enough = share > 0.15
     if enough.all() or max(ground.shape) <= 2:
         return smooth
     rows, cols = ground.shape
     half = (cols + 1) // 2, (rows + 1) // 2
     coarse = _smooth(*(cv2.resize(image, half, interpolation=cv2.INTER_AREA) for image in (ground, known)))
-    return np.where(enough, smooth, cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR))
+    np.copyto(smooth, cv2.resize(coarse, (cols, rows), interpolation=cv2.INTER_LINEAR), where=~enough)
+    return smooth
 
 
 def unscanned(grey: Float32, colour: UInt8 | None = None) -> Bool:
@@ -309,7 +308,9 @@ def unscanned(grey: Float32, colour: UInt8 | None = None) -> Bool:
 def _margin(white: Bool, grey: Float32, valid: Bool) -> None:
     """Mark the margin at the left border in `valid`."""
     rows, cols = white.shape
-    run = np.where(white.all(axis=1), cols, np.argmin(white, axis=1))
+    run = np.zeros(rows, dtype=np.intp)
+    begun = np.flatnonzero(white[:, 0])
+    run[begun] = [cols if line.all() else line.argmin() for line in white[begun]]
     widths = np.zeros(rows, dtype=np.intp)
     starts = np.flatnonzero(np.r_[True, np.diff(run) != 0])
     for start, stop in zip(starts, np.r_[starts[1:], rows], strict=True):
@@ -323,7 +324,8 @@ def _margin(white: Bool, grey: Float32, valid: Bool) -> None:
     # Between two stairs there may be a row of its own.
     beside = np.maximum(np.r_[0, widths[:-1]], np.r_[widths[1:], 0])
     widths = np.maximum(widths, np.minimum(run, beside))
-    valid[np.arange(cols) < widths[:, None]] = False
+    widest = int(widths.max())
+    valid[:, :widest] &= np.arange(widest) >= widths[:, None]
     # The frame of a screen window, which resizing has blended with the scan: each pixel is about the same
     # share `blend` of the way from its inner neighbour to white, all along the border.
     near, further = grey[:, : 3 + cols // 100], grey[:, 1 : 4 + cols // 100]

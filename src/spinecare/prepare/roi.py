@@ -169,9 +169,9 @@ def _fit(line: Float64, ridge: Float32, first: float, last: float, step: int) ->
         row, col = (weight * rows).sum(axis=1)[hit] / mass[hit], cols[hit].astype(np.float64)
         trust = np.ones(len(row))
         for _ in range(4):
-            row_mean, col_mean = np.average(row, weights=trust), np.average(col, weights=trust)
+            row_mean, col_mean = (trust @ row) / trust.sum(), (trust @ col) / trust.sum()
             aside = trust * (col - col_mean)
-            slope = float((aside * (row - row_mean)).sum() / (aside * (col - col_mean)).sum())
+            slope = float(aside @ (row - row_mean) / (aside @ (col - col_mean)))
             line = np.array([row_mean - slope * col_mean, slope])
             trust = 1.0 / (1.0 + ((row - line[0] - line[1] * col) / (0.5 * step)) ** 2)
     return line

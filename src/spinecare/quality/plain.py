@@ -84,8 +84,9 @@ def coloured_area(colour: UInt8) -> float:
     """Share of the picture covered by patches of colour that are wider than a drawn line."""
     step = max(1, min(colour.shape[:2]) // 256)
     few = colour[::step, ::step]
-    tinted = (few.max(axis=2).astype(np.int16) - few.min(axis=2) > COLOURED).astype(np.uint8)
-    patches = cv2.morphologyEx(tinted, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    red, green, blue = cv2.split(few)
+    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    patches = cv2.morphologyEx((spread > COLOURED).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     return float(patches.mean())
 
 
