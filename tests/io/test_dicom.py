@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import zlib
@@ -241,6 +242,50 @@ def test_a_video_transfer_syntax_is_unsupported(make_dataset: Any) -> None:
     dataset = make_dataset(np.zeros((8, 8), np.uint8))
     mpeg4 = UID("1.2.840.10008.1.2.4.102")
     assert code_of(_with_frame(dataset, b"\0" * 64, mpeg4)) == UnreadableCode.UNSUPPORTED_ENCODING
+
+
+def test_a_transfer_syntax_that_nobody_knows_is_unsupported(make_dataset: Any) -> None:
+    dataset = make_dataset(np.zeros((8, 8), np.uint8))
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.113619.5.2")
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, dataset, implicit_vr=False, little_endian=True)
+    assert code_of(stream.getvalue()) == UnreadableCode.UNSUPPORTED_ENCODING
+
+
+def test_high_throughput_jpeg_2000_is_read(make_dataset: Any) -> None:
+    """Golden: 16 x 12 pixels (7 row + 11 col) mod 256, encoded without loss by OpenJPH 0.26.3."""
+    frame = base64.b64decode(
+        "/0//UQApQAAAAAAMAAAAEAAAAAAAAAAAAAAADAAAABAAAAAAAAAAAAABBwEB/1AACAACAAAAAv9SAAwAAgABAAUEBEAB/1wAEyBI"
+        "UFBQUFBQUFBQUFBQSEhI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAGEAAf+TwCXjAId0AADAEsASgLoBB3QA/gCH"
+        "dADAEkASgO0rcwC+AANUAMAVEATgMITwl+ALdQDe/cDkjLUAwCrgFUBERERE3qenp8J3AEyS/PwE9knstwD/2Q=="
+    )
+    rows, cols = np.mgrid[:16, :12]
+    data = _with_frame(make_dataset(np.zeros((16, 12), np.uint8)), frame, UID("1.2.840.10008.1.2.4.201"))
+    np.testing.assert_array_equal(read_scan_bytes(data, "ht").pixels, (7 * rows + 11 * cols) % 256)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("tags", [{"Rows": 40}, {"Columns": 90}])
+def test_more_pixels_than_the_tags_say_is_damaged(make_dataset: Any, compressed: bool, tags: dict[str, int]) -> None:
+    """Read on, such a file would show a picture that is cut or sheared."""
+    dataset = make_dataset(np.arange(12000).reshape(120, 100).astype(np.uint16), 16)
+    if compressed:
+        dataset.compress(RLELossless)
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    assert code_of(_bytes(dataset)) == UnreadableCode.DAMAGED
+
+
+def test_padding_after_the_pixels_does_no_harm(make_dataset: Any) -> None:
+    grey = np.arange(99, dtype=np.uint8).reshape(9, 11)
+    dataset = make_dataset(grey)
+    dataset.PixelData = grey.tobytes() + b"\0" * 5
+    np.testing.assert_array_equal(read_scan_bytes(_bytes(dataset), "p").pixels, grey)
+
+
+@pytest.mark.parametrize("kept", [132, 150, 200])
+def test_a_file_that_breaks_off_in_its_first_tags_is_damaged(idxa: Path, kept: int) -> None:
+    assert code_of((idxa / "ap_spine.dcm").read_bytes()[:kept]) == UnreadableCode.DAMAGED
 
 
 @pytest.mark.parametrize("kept", [0.999, 0.7, 0.3])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.colour import split_colour
-from spinecare.io.decode import check_codestream, decode_first_frame, unsupported
+from spinecare.io.decode import check_size, decode_first_frame, unsupported
 from spinecare.io.greyscale import display_grey
 from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged
 from spinecare.io.tags import read_acquired, read_device, read_patient, read_spacing
@@ -125,6 +125,8 @@ def _parse(data: bytes, name: str, limits: ReadLimits) -> Dataset:
     except Exception as error:
         raise damaged(name, "it starts like DICOM, but cannot be read to its end") from error
     if not keywords:
+        if data[128:132] == b"DICM":
+            raise damaged(name, "it starts like DICOM, but breaks off or holds nothing that can be read")
         raise _not_dicom(name)
     if "TransferSyntaxUID" not in dataset.file_meta:
         if not keywords & {"Rows", "SOPClassUID", "PatientID", "StudyInstanceUID"}:
@@ -159,6 +161,9 @@ def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
             f"The file {name} {what}.",
             "Send the file of the spine image itself, not a report or a directory.",
         )
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise unsupported(name, f"transfer syntax {syntax or 'not given'}")
     rows, cols = int(dataset.Rows), int(dataset.Columns)
     check_pixels(rows, cols, name, limits)
     check_frames(int(dataset.get("NumberOfFrames") or 1), name, limits)
@@ -170,8 +175,7 @@ def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
         raise unsupported(name, f"colour space {space or 'not given'} with {samples} samples a pixel")
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise unsupported(name, f"{stored} bits stored in {allocated}")
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        check_codestream(dataset, name)
+    check_size(dataset, name)
 
 
 def _as_rgb(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:

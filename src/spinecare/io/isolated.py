@@ -1,7 +1,8 @@
-"""A process of its own for gdcm: reads a DICOM file from stdin, writes its first frame to stdout as .npy.
+"""A process of its own for gdcm and pylibjpeg: a DICOM file from stdin, its first frame to stdout as .npy.
 
 A malformed JPEG frame can make gdcm abort the process that it runs in. That must not be a server that other
-people use, so `decode.py` runs this file as a script. It imports nothing of SpineCare.
+people use, so `decode.py` runs this file as a script with the name of pydicom's plugin. It imports nothing
+of SpineCare.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ MAX_MEMORY_BYTES = 4 * 2**30
 def main() -> None:
     """Decode; any failure ends in an exit status other than 0."""
     _limit_memory()
-    import gdcm
     import numpy as np
     import pydicom
     from pydicom.pixels import get_decoder
 
-    gdcm.Trace.WarningOff()
-    gdcm.Trace.ErrorOff()
+    plugin = sys.argv[1]
+    if plugin == "gdcm":
+        import gdcm
+
+        gdcm.Trace.WarningOff()
+        gdcm.Trace.ErrorOff()
     dataset = pydicom.dcmread(io.BytesIO(sys.stdin.buffer.read()), force=True)
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-    values, _ = decoder.as_array(dataset, index=0, raw=False, decoding_plugin="gdcm")
+    values, _ = decoder.as_array(dataset, index=0, raw=False, decoding_plugin=plugin)
     np.save(sys.stdout.buffer, values, allow_pickle=False)
 
 
