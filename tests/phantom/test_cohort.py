@@ -64,6 +64,16 @@ def test_manifest_and_truth_hold_what_the_design_names(tmp_path: Path) -> None:
         np.testing.assert_allclose(polygon_from(known["polygon_l3"]), expected.polygons["L3"], atol=0.01)
 
 
+@pytest.mark.parametrize("truth_only", [False, True])
+def test_the_columns_of_the_truth_stand_in_the_order_of_the_design(tmp_path: Path, truth_only: bool) -> None:
+    make_cohort(1, 5, out=tmp_path, truth_only=truth_only, workers=1)
+    heading = (tmp_path / "truth.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert heading.startswith(
+        "patient_id,sex,age_years,ethnicity,height_cm,weight_kg,weight,bmd_l1,bmd_l2,bmd_l3,bmd_l4,"
+        "area_l1,area_l2,area_l3,area_l4,bmd_total,bmd_measured_total,t_score,label,cobb_deg,bmd_measured_l1,"
+    )
+
+
 def test_an_interrupted_cohort_is_completed_not_redrawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = make_cohort(4, 5, out=tmp_path, workers=1)
     before = manifest.read_bytes()

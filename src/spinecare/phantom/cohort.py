@@ -250,8 +250,9 @@ def _row(person: People, weight: float, spine: anatomy.Spine, framing: Framing, 
         "weight_kg": round(float(person.weight_kg[0]), 1),
         "weight": round(weight, 6),
     }
-    for name, values in (("bmd", person.bmd), ("area", person.area), ("bmd_measured", person.measured)):
-        row |= {f"{name}_{level}": round(float(v), 4) for level, v in zip(levels, values[0], strict=True)}
+    # The order of DESIGN 7; what it does not name comes after.
+    for name, values in (("bmd", person.bmd), ("area", person.area)):
+        row |= _per_level(name, values)
     row |= {
         "bmd_total": round(float(person.bmd_total[0]), 4),
         "bmd_measured_total": round(float(person.bmd_measured_total[0]), 4),
@@ -259,9 +260,15 @@ def _row(person: People, weight: float, spine: anatomy.Spine, framing: Framing, 
         "label": str(person.label[0]),
         "cobb_deg": round(spine.cobb_deg, 2),
     }
+    row |= _per_level("bmd_measured", person.measured)
     for level, grade, polygon in zip(levels, spine.fracture_grade.values(), framing.polygons().values(), strict=True):
         row |= {f"fracture_{level}": grade, f"polygon_{level}": polygon_text(polygon)}
     return row
+
+
+def _per_level(name: str, values: population.Float) -> dict[str, float]:
+    """A table of one row, (1, 4), as columns name_l1 ... name_l4."""
+    return {f"{name}_{level.lower()}": round(v, 4) for level, v in _by_level(values).items()}
 
 
 def polygon_text(polygon: Float32) -> str:
