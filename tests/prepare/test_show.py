@@ -13,7 +13,7 @@ from PIL import Image
 
 from spinecare.phantom.cohort import draw_scan
 from spinecare.prepare.pipeline import find_levels, prepare
-from spinecare.prepare.show import HEAD, PANEL, draw_stages
+from spinecare.prepare.show import HEAD, PANEL, draw_stages, plain_letters
 from spinecare.settings import PrepareSettings
 
 
@@ -28,6 +28,11 @@ def virtual(path: Path) -> Path:
     assert scan.colour is not None
     Image.fromarray(scan.colour).save(path)
     return path
+
+
+def test_captions_use_only_letters_that_the_font_has() -> None:
+    assert plain_letters("192×96, L1–L4 … “Zoë”\n.dcm") == '192x96, L1-L4 ... "Zoe"?.dcm'
+    assert plain_letters("脊椎\udcff") == "???"
 
 
 def test_every_stage_is_drawn() -> None:

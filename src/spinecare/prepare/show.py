@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -32,6 +33,9 @@ WIDEST = 620
 GAP = 22
 HEAD = 86
 CAPTION = 52
+
+# Pillow's own font has hardly more than ASCII, and draws an empty box for the rest.
+_PLAIN = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "±": "+/-", "‘": "'", "’": "'", "“": '"', "”": '"'})
 
 
 def draw_stages(scan: Scan, found: Found, prepared: Prepared | Refused, settings: PrepareSettings) -> Image.Image:
@@ -88,8 +92,16 @@ def _sheet(name: str, verdict: str, stages: Sequence[tuple[str, str, UInt8]]) ->
     return sheet
 
 
+def plain_letters(text: str) -> str:
+    """The text in printable ASCII: accents dropped, signs spelt, "?" for what has no such letter."""
+    spelt = unicodedata.normalize("NFKD", text.translate(_PLAIN))
+    letters = (c for c in spelt if not unicodedata.combining(c))
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in letters)
+
+
 def _fitting(pen: ImageDraw.ImageDraw, text: str, size: int, width: float) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` pixels."""
+    """The text in letters that the font has, cut with an ellipsis where it is wider than `width` pixels."""
+    text = plain_letters(text)
     font = ImageFont.load_default(size)
     if pen.textlength(text, font) <= width:
         return text
