@@ -81,7 +81,7 @@ def test_a_step_that_breaks_is_told_as_unreadable_and_never_as_a_label(
     assert "test_assess.py" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["--json"], ["x.dcm", "--jsn"]])
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["x.dcm", "--jsn"], ["x.dcm", "--bundle", "nowhere"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
@@ -178,3 +178,12 @@ def test_a_missing_train_package_is_a_sentence_with_what_to_install(
     monkeypatch.setattr(root.importlib, "import_module", missing)
     assert root_run(monkeypatch, "train", "x") == 1
     assert "pip install 'spinecare[train]'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert root_run(monkeypatch, "phantom", "make", "--n", "1", "--out", str(tmp_path / "file")) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence == f"spinecare phantom: {tmp_path / 'file'}: File exists."

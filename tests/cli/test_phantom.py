@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -36,3 +37,9 @@ def test_a_folder_of_another_cohort_exits_2_with_a_sentence(tmp_path: Path) -> N
     result = CliRunner().invoke(app, [*run, "--seed", "2"])
     assert result.exit_code == 2
     assert "other settings" in result.output
+
+
+@pytest.mark.parametrize("name", ["sheet.xyz", "nowhere/sheet.png"])
+def test_a_sheet_that_cannot_be_written_is_wrong_usage(tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(app, ["show", "--n", "1", "--out", str(tmp_path / name)])
+    assert result.exit_code == 2

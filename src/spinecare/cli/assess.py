@@ -21,7 +21,8 @@ def assess(
     files: Annotated[list[str], typer.Argument(help="DICOM files or pictures (PNG, JPEG, TIFF, BMP).")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in the order given.")] = False,
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; the one in the package if left out.")
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder of a model bundle; the package's if left out."),
     ] = None,
 ) -> None:
     """Say whether spine DXA scans show osteoporosis, with certainty and reasons. For research.

@@ -82,6 +82,11 @@ def _run(command: str, arguments: list[str]) -> None:
     except SpineCareError as error:
         print(f"spinecare {command}: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder that may not be written, a file where a folder should be.
+        named = f"{error.filename}: " if error.filename is not None else ""
+        print(f"spinecare {command}: {named}{error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _TRAIN_ONLY:

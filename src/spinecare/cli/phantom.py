@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from spinecare.cli.files import picture_to_write
+
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
 
@@ -62,7 +64,7 @@ def make(
 
 @app.command()
 def show(
-    out: Annotated[Path, typer.Option(help="The picture to write.")],
+    out: Annotated[Path, typer.Option(callback=picture_to_write, help="The picture to write.")],
     n: Annotated[int, typer.Option(min=1, max=400, help="How many people.")] = 24,
     seed: Seed = 1,
     style: StyleOption = "hologic",

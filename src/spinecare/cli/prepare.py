@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spinecare.cli.files import picture_to_write
 from spinecare.settings import Denoise
 
 if TYPE_CHECKING:
@@ -15,22 +16,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-
-
-def _picture(path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise typer.BadParameter(f"{path.name} is no picture's name: end it with {', '.join(PICTURES)}")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent}")
-    return path
-
 
 @app.command()
 def prepare(
     file: Annotated[str, typer.Argument(help="A DICOM file or a picture (PNG, JPEG, TIFF, BMP).")],
     show: Annotated[
-        Path | None, typer.Option(callback=_picture, help="Draw every stage side by side into this picture.")
+        Path | None, typer.Option(callback=picture_to_write, help="Draw every stage side by side into this picture.")
     ] = None,
     denoise: Annotated[Denoise, typer.Option(help="Denoising on the crop.")] = "gaussian",
 ) -> None:
