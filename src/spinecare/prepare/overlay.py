@@ -310,7 +310,7 @@ def _margin(white: Bool, grey: Float32, valid: Bool) -> None:
     rows, cols = white.shape
     run = np.zeros(rows, dtype=np.intp)
     begun = np.flatnonzero(white[:, 0])
-    run[begun] = [cols if line.all() else line.argmin() for line in white[begun]]
+    run[begun] = np.where(white[begun].all(axis=1), cols, white[begun].argmin(axis=1))
     widths = np.zeros(rows, dtype=np.intp)
     starts = np.flatnonzero(np.r_[True, np.diff(run) != 0])
     for start, stop in zip(starts, np.r_[starts[1:], rows], strict=True):

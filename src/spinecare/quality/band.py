@@ -67,10 +67,10 @@ def small_copy(grey: Float32, valid: Bool) -> Float32:
     if not len(rows):
         return np.zeros((SIZE, SIZE), dtype=np.float32)
     window = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    small = cv2.resize(np.ascontiguousarray(grey[window]), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(grey[window], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     small = np.clip(np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0), 0.0, 1.0)
     if not valid.all():
-        share = cv2.resize(valid[window].astype(np.uint8) * 255, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        share = cv2.resize(valid[window].view(np.uint8) * np.uint8(255), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         margin = share < 200
         if margin.any() and not margin.all():
             small[margin] = np.median(small[~margin])
@@ -234,14 +234,14 @@ def signs(small: Float32, band: Band, strip: Float32, across: Float) -> dict[str
 
 def _symmetry(texture: Float32, across: Float) -> float:
     """Best correlation with the mirror image, over shifts by up to a quarter of the half width."""
-    gram = texture.T @ texture  # (column, column) products, summed down the strip
     keep = np.flatnonzero(np.abs(across) <= 1.0)
     reach = int(0.25 * len(across) / 4)
     best = -1.0
     for shift in range(-reach, reach + 1):
         cols = keep + shift
-        energy = float(gram[cols, cols].sum())
-        best = max(best, float(gram[cols, cols[::-1]].sum()) / max(energy, 1e-9))
+        part = texture[:, cols]
+        energy = float(np.square(part).sum())
+        best = max(best, float((part * part[:, ::-1]).sum()) / max(energy, 1e-9))
     return best
 
 
@@ -255,12 +255,13 @@ def _skew(profile: Float, across: Float) -> float:
 
 def _repeat(texture: Float32) -> tuple[float, float, float, float]:
     """Best peak of the autocorrelation down the strip: height, dip before it, lag, and height at twice the lag."""
-    gram = texture @ texture.T  # (row, row) products, summed across the strip
-    energy = np.cumsum(np.diag(gram), dtype=np.float64)
-    values = np.empty(2 * LAGS[-1] + 4)
-    for lag in range(len(values)):
-        upper, lower = energy[-1 - lag], energy[-1] - (energy[lag - 1] if lag else 0.0)
-        values[lag] = np.trace(gram, offset=lag) / max(float(np.sqrt(max(upper * lower, 0.0))), 1e-9)
+    lag = np.arange(2 * LAGS[-1] + 4)
+    # Products of rows that are `lag` apart (Wiener-Khinchin; twice the length, so that the ends do not meet).
+    spectrum = np.fft.rfft(texture, 2 * len(texture), axis=0)
+    product = np.fft.irfft((spectrum.real**2 + spectrum.imag**2).sum(axis=1))[lag]
+    energy = np.cumsum(np.square(texture).sum(axis=1, dtype=np.float64))
+    upper, lower = energy[-1 - lag], energy[-1] - np.concatenate([[0.0], energy])[lag]
+    values = product / np.maximum(np.sqrt(np.maximum(upper * lower, 0.0)), 1e-9)
     dips = np.minimum.accumulate(values)
     peaks = np.minimum(values, values - dips)[LAGS]
     best = int(LAGS[np.argmax(peaks)])
