@@ -97,3 +97,11 @@ def test_what_cannot_be_made_is_said(tmp_path: Path) -> None:
         make_manifest(tmp_path / "t.csv")
     with pytest.raises(DatasetError, match="There is no table"):
         make_manifest(tmp_path / "none.csv")
+
+
+def test_one_column_may_be_patient_and_group(tmp_path: Path) -> None:
+    picture(tmp_path / "0.png", 1)
+    (tmp_path / "labels.csv").write_text("path,label,who\n0.png,normal,p7\n")
+    frame = make_manifest(tmp_path / "labels.csv", group_column="who", patient_column="who")
+    assert frame[["patient_id", "group"]].to_numpy().tolist() == [["p7", "p7"]]
+    assert "who" not in frame.columns

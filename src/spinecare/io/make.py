@@ -110,8 +110,9 @@ def _from_table(
         origin = given or column
         values = table[origin] if origin in table.columns else [""] * len(table)
         out[column] = ["" if v is None or v != v else str(v).strip() for v in values]
-        if given and given != column and given in out.columns:
-            out = out.drop(columns=given)
+    # Only now: one column may be named for two things, such as the patient who is also the group.
+    renamed = {given for given in wanted.values() if given and given not in wanted}
+    out = out.drop(columns=[c for c in out.columns if c in renamed])
     labels = [label_of(word) for word in out["label"]]
     for i, label in enumerate(labels):
         if label is None:
