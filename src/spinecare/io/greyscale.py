@@ -59,6 +59,10 @@ def display_grey(stored: npt.NDArray[Any], dataset: Dataset) -> tuple[Float32, f
         the whole range of the modality values up to 8 bits (so an 8-bit file keeps its values), and beyond
         that the range that the picture uses, padding aside, as 12 bits in a 16-bit file would be black.
     """
+    if stored.dtype == np.uint8 and int(dataset.BitsStored) <= FULL_RANGE_BITS and stored.ndim > 1:
+        # Each grey level follows from one stored value alone: 256 of them instead of every pixel.
+        table, white = display_grey(np.arange(256, dtype=np.uint8), dataset)
+        return table[stored], white
     values, low, high = _modality(stored, dataset)
     white = float(2 ** int(dataset.BitsStored) - 1)
     voi = _read_lut(dataset.get("VOILUTSequence"))
