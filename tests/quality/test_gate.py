@@ -52,6 +52,14 @@ def stripped(scan: Scan) -> Scan:
     return replace(scan, view=View.UNKNOWN, view_tags=())
 
 
+@pytest.mark.parametrize("side", [300, 1500])
+def test_noise_is_noise_at_any_size_and_a_dim_tone_is_blank(side: int) -> None:
+    rng = np.random.default_rng(side)
+    assert code(pictures.as_scan(rng.uniform(0, 1, (side, side)).astype(np.float32))) is RefusalCode.NOISE
+    faint = (0.4 + rng.uniform(0, 0.01, (side, side))).astype(np.float32)
+    assert code(pictures.as_scan(faint)) is RefusalCode.BLANK
+
+
 # --- pictures that are no scans -------------------------------------------------------------------
 
 

@@ -46,7 +46,9 @@ def plain_refusal(scan: Scan, clean: Float32, small: Float32) -> Refused | None:
             details={"rows": rows, "cols": cols, "smallest_side": SMALLEST_SIDE},
         )
     seen = float(np.ptp(np.percentile(small, [2.0, 98.0])))
-    if seen < BLANK_RANGE:
+    near = neighbour_correlation(clean)
+    # The small copy of large noise is one tone as well, its pixels are not.
+    if seen < BLANK_RANGE and not (near < NOISE_CORRELATION and np.ptp(_middle(clean)) > BLANK_RANGE):
         return Refused(
             RefusalCode.BLANK,
             "The picture is blank: one tone from edge to edge.",
@@ -62,7 +64,6 @@ def plain_refusal(scan: Scan, clean: Float32, small: Float32) -> Refused | None:
                 "Send the scan itself in grey levels; the operator's coloured lines may stay.",
                 details={"coloured_area": round(area, 4), "limit": COLOURED_AREA},
             )
-    near = neighbour_correlation(clean)
     if near < NOISE_CORRELATION:
         return Refused(
             RefusalCode.NOISE,
@@ -75,9 +76,13 @@ def plain_refusal(scan: Scan, clean: Float32, small: Float32) -> Refused | None:
 
 def neighbour_correlation(grey: Float32) -> float:
     """Correlation of pixels with their neighbours in the middle of the picture: along rows or down columns."""
-    top, left = (max(0, (side - 256) // 2) for side in grey.shape)
-    part = np.nan_to_num(grey[top : top + 256, left : left + 256], nan=0.0, posinf=0.0, neginf=0.0)
+    part = _middle(grey)
     return max(correlation(part[1:], part[:-1]), correlation(part[:, 1:], part[:, :-1]))
+
+
+def _middle(grey: Float32) -> Float32:
+    top, left = (max(0, (side - 256) // 2) for side in grey.shape)
+    return np.nan_to_num(grey[top : top + 256, left : left + 256], nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def coloured_area(colour: UInt8) -> float:
