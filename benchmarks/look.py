@@ -1,6 +1,7 @@
 """One look at the diagnoses of real scans: how a bundle's answers compare with the published labels of `spine_dxa`.
 
-    python benchmarks/look.py --this-is-a-look "what the bundle is and why it is looked at"
+    python benchmarks/look.py --this-is-a-look "what the bundle is and why it is looked at" --report runs/look
+    python benchmarks/look.py --tell runs/look     # write that look into the bundle and its card: no new look
 
 Every look uses up some of what these few scans can still prove (DESIGN §5, rule 2), so it asks for a reason and adds
 a line to `docs/looks.md`. One picture a scan: those marked `first_of_group`, less s082, which `spinecare dataset check`
@@ -11,14 +12,18 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 import spinecare
+from spinecare.bundle.read import DEFAULT_FOLDER, open_bundle
+from spinecare.bundle.schema import CARD_FILE, seal
 from spinecare.evaluate.report import evaluate_predictions, write_report
 from spinecare.scan import LABELS, Assessment
 
@@ -32,10 +37,15 @@ SHOWN = ("auc", "auc_normal_vs_osteoporosis", "auc_normal_vs_affected", "recall"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Look once, print the figures, and write the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--this-is-a-look", required=True, metavar="REASON", dest="reason")
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument("--this-is-a-look", metavar="REASON", dest="reason")
+    task.add_argument("--tell", type=Path, metavar="REPORT", help="folder of an earlier look's report")
     parser.add_argument("--bundle", type=Path, help="a bundle's folder; the one in the package when absent")
     parser.add_argument("--report", type=Path, help="folder for the HTML report")
     options = parser.parse_args(arguments)
+    if options.tell:
+        tell(options.tell / "metrics.json", options.bundle or DEFAULT_FOLDER)
+        return
 
     assessor = spinecare.load(options.bundle)
     said: dict[str, list[list[float]]] = {}
@@ -80,6 +90,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
             trained_on=assessor.bundle.spec.trained_on,
         )
     _write_line(options.reason, evaluation, len(labels))
+
+
+def tell(metrics: Path, bundle: Path) -> None:
+    """Write an earlier look into a bundle: its metrics, the sentence that goes with each answer, its card."""
+    look = json.loads(metrics.read_text("utf-8"))
+    figures = look["models"]["stack"]["figures"]
+
+    def with_interval(key: str) -> str:
+        figure = figures[key]
+        return f"{figure['value']:.2f} [{figure['interval']['low']:.2f}, {figure['interval']['high']:.2f}]"
+
+    wrong = 1 - figures["specificity"]["value"]
+    sentence = (
+        f"Checked once on {look['n']} real Hologic screen pictures: the model ranks them (AUC for osteoporosis "
+        f"{with_interval('auc')}), but at its threshold it said yes to {wrong:.0%} of the people without "
+        "osteoporosis. Its probabilities run too high on real scans: a yes alone means little until it is calibrated."
+    )
+    spec = open_bundle(bundle).spec
+    kept = {key: {"value": figures[key]["value"], "interval": figures[key]["interval"]} for key in SHOWN}
+    check = {"on": "spine_dxa, one picture a scan", "n": look["n"], "figures": kept, "sentence": sentence}
+    card = bundle / CARD_FILE
+    text = card.read_text("utf-8").split("\n## On real scans\n")[0].rstrip("\n")
+    rows = "\n".join(f"| {look['what'][key]} | {with_interval(key)} |" for key in SHOWN)
+    card.write_text(f"{text}\n\n## On real scans\n\n{sentence}\n\n| | stack |\n|---|---|\n{rows}\n", encoding="utf-8")
+    seal(replace(spec, metrics={**(spec.metrics or {}), "external_check": check}), bundle)
 
 
 def _write_line(reason: str, evaluation, n: int) -> None:  # type: ignore[no-untyped-def]

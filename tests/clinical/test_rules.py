@@ -53,6 +53,12 @@ def test_two_sentences_are_always_there() -> None:
     assert sentences[1].startswith("The model was trained on virtual patients only")
 
 
+def test_what_a_look_at_real_scans_found_comes_before_everything_but_research_only() -> None:
+    sentence = "Checked once on 126 real scans: it says yes too often."
+    told = replace(SPEC, metrics={"external_check": {"sentence": sentence}})
+    assert warnings(some_scan().patient, some_scan(), four_levels(source="operator_roi"), told)[1] == sentence
+
+
 @pytest.mark.parametrize(("age", "words"), [(49.9, "under 50"), (None, "age is not known"), (50.0, None), (80.0, None)])
 def test_age(age: float | None, words: str | None) -> None:
     text = said(of_age(age))

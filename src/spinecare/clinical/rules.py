@@ -60,6 +60,7 @@ def warnings(
     """
     return (
         RESEARCH_ONLY,
+        *_external_check(spec),
         f"The model was trained on {spec.trained_on.rstrip('.')}.",
         *_age(patient),
         *_sex(patient),
@@ -69,6 +70,12 @@ def warnings(
         *_prior_shift(spec),
         *notes,
     )
+
+
+def _external_check(spec: BundleSpec) -> tuple[str, ...]:
+    """What the bundle says of its answers on real scans, when somebody has looked (`benchmarks/look.py`)."""
+    sentence = ((spec.metrics or {}).get("external_check") or {}).get("sentence")
+    return (str(sentence),) if sentence else ()
 
 
 def _age(patient: Patient) -> tuple[str, ...]:
