@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinecare.bundle.schema import CalibrationSpec, ConformalSpec, StackSpec
+from spinecare.evaluate.metrics import categories
 from spinecare.learn.recipe import TrainSettings
 from spinecare.learn.stack import (
     conformal_threshold,
@@ -99,16 +100,18 @@ def fit_level1(unseen: Answers, val: Answers, settings: TrainSettings) -> Level1
     )
 
 
-def sets_of(shown: Float, threshold: float) -> np.ndarray:
-    """Prediction sets, bool (n, 3), by the rule of `runtime.conformal`."""
-    inside = 1.0 - shown <= threshold
-    inside[np.arange(len(shown)), shown.argmax(axis=1)] = True
+def sets_of(shown: Float, level1: Level1) -> np.ndarray:
+    """Prediction sets, bool (n, 3), by the rule of `runtime.conformal`: the likeliest and the answered are in."""
+    inside = 1.0 - shown <= level1.conformal.threshold
+    every = np.arange(len(shown))
+    inside[every, shown.argmax(axis=1)] = True
+    inside[every, categories(shown, level1.threshold)] = True
     return inside
 
 
 def describe_sets(shown: Float, labels: np.ndarray, level1: Level1) -> dict[str, float | int]:
     """How the prediction sets did: coverage in the assumed class mix, coverage by class, abstentions, size."""
-    inside = sets_of(shown, level1.conformal.threshold)
+    inside = sets_of(shown, level1)
     held = inside[np.arange(len(labels)), labels]
     weights = (_in_order(level1.assumed) / shares(labels))[labels]
     weights = weights / weights.sum()
