@@ -59,6 +59,13 @@ def test_what_a_look_at_real_scans_found_comes_before_everything_but_research_on
     assert warnings(some_scan().patient, some_scan(), four_levels(source="operator_roi"), told)[1] == sentence
 
 
+def test_weights_stored_as_int8_are_told() -> None:
+    small = replace(SPEC, members=(replace(SPEC.members[0], precision="int8"), *SPEC.members[1:]))
+    plain = replace(SPEC, members=tuple(replace(member, precision="float32") for member in SPEC.members))
+    assert "int8" in said(some_scan(), spec=small)
+    assert "int8" not in said(some_scan(), spec=plain)
+
+
 @pytest.mark.parametrize(("age", "words"), [(49.9, "under 50"), (None, "age is not known"), (50.0, None), (80.0, None)])
 def test_age(age: float | None, words: str | None) -> None:
     text = said(of_age(age))

@@ -62,6 +62,7 @@ def warnings(
         RESEARCH_ONLY,
         *_external_check(spec),
         f"The model was trained on {spec.trained_on.rstrip('.')}.",
+        *_precision(spec),
         *_age(patient),
         *_sex(patient),
         *_density(scan),
@@ -76,6 +77,12 @@ def _external_check(spec: BundleSpec) -> tuple[str, ...]:
     """What the bundle says of its answers on real scans, when somebody has looked (`benchmarks/look.py`)."""
     sentence = ((spec.metrics or {}).get("external_check") or {}).get("sentence")
     return (str(sentence),) if sentence else ()
+
+
+def _precision(spec: BundleSpec) -> tuple[str, ...]:
+    if not any(member.precision.startswith("int8") for member in spec.members):
+        return ()
+    return ("The model's weights are stored as int8; its card says how far that moves an answer.",)
 
 
 def _age(patient: Patient) -> tuple[str, ...]:
