@@ -4,7 +4,9 @@
     python benchmarks/acceptance.py --bundle runs/.../bundle --each --json
 
 The 128 unique `spine_dxa` pictures, each bare too (its yellow lines painted out, so that levels must come
-from the image), and the iDXA files, each also with every tag stripped but what the pixels need.
+from the image), and bare and wrong: upside down, turned by 90 degrees, as a negative. The two halves of the scans stand
+apart, since the gate's limits were set by looking at the even groups. And the iDXA files, each also with every tag
+stripped but what the pixels need.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 from pydicom.uid import generate_uid
 
@@ -30,6 +33,7 @@ from spinecare.io.read import read_scan
 from spinecare.prepare.pipeline import find_levels
 from spinecare.scan import Refused
 
+Grey = npt.NDArray[np.uint8]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # The image pixel module and what names the file's kind: without these there are no pixels.
 NEEDED = (
@@ -61,22 +65,34 @@ def stripped(path: Path) -> bytes:
     return buffer.getvalue()
 
 
-def bare(path: Path) -> bytes:
-    """A picture as grey PNG with its overlays painted out by the product's own code."""
+# What is done to a picture's grey, uint8 (rows, cols), to make another of it.
+VERSIONS: dict[str, Callable[[Grey], Grey]] = {
+    "bare": lambda grey: grey,
+    "upside down": lambda grey: grey[::-1],
+    "turned left": lambda grey: np.rot90(grey),
+    "negative": lambda grey: 255 - grey,
+}
+
+
+def versions(path: Path) -> dict[str, bytes]:
+    """A picture's `VERSIONS` as grey PNGs, its overlays painted out by the product's own code."""
     from PIL import Image
 
-    clean = find_levels(read_scan(path)).clean
-    buffer = io.BytesIO()
-    Image.fromarray(np.uint8(np.round(np.clip(clean, 0, 1) * 255))).save(buffer, format="PNG")
-    return buffer.getvalue()
+    grey = np.uint8(np.round(np.clip(find_levels(read_scan(path)).clean, 0, 1) * 255))
+    made = {}
+    for version, change in VERSIONS.items():
+        buffer = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(change(grey))).save(buffer, format="PNG")
+        made[version] = buffer.getvalue()
+    return made
 
 
-def pictures(folder: Path) -> Iterator[Path]:
-    """The first picture of every scan group."""
+def pictures(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The first picture of every scan group, and its half: `even` (looked at) or `odd`."""
     with (folder / "manifest.csv").open(newline="") as file:
         for entry in csv.DictReader(file):
             if entry["first_of_group"] == "1":
-                yield folder / entry["path"]
+                yield folder / entry["path"], ("even", "odd")[int(entry["group"].lstrip("sg")) % 2]
 
 
 def tally(outcomes: dict[str, str]) -> dict[str, Any]:
@@ -103,9 +119,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     assessor = spinecare.load(options.bundle)
     start = time.perf_counter()
-    as_is = {p.name: outcome(assessor, p, p.name) for p in pictures(options.data / "spine_dxa")}
+    as_is = {p.name: outcome(assessor, p, p.name) for p, _ in pictures(options.data / "spine_dxa")}
     milliseconds = (time.perf_counter() - start) * 1000 / max(1, len(as_is))
-    without = {p.name: outcome(assessor, bare(p), p.name) for p in pictures(options.data / "spine_dxa")}
+    without: dict[str, str] = {}
+    wrong: dict[str, Counter[str]] = {}
+    for path, half in pictures(options.data / "spine_dxa"):
+        for version, data in versions(path).items():
+            what = outcome(assessor, data, path.name)
+            if version == "bare":
+                without[path.name] = what
+            else:
+                wrong.setdefault(f"{version}, {half} groups", Counter())[what] += 1
     idxa = {}
     for path in sorted((options.data / "idxa_dicom").glob("*.dcm")):
         idxa[path.name] = outcome(assessor, path, path.name)
@@ -114,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result = {
         "spine_dxa": tally(as_is),
         "spine_dxa_bare": tally(without),
+        "spine_dxa_wrong": {name: dict(count.most_common()) for name, count in sorted(wrong.items())},
         "idxa": idxa,
         "ms_per_picture": milliseconds,
     }
@@ -126,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name}: assessed {t['assessed']}/{t['n']} = {t['share']:.1%} [{low:.1%}, {high:.1%}]")
             for code, count in t["by_outcome"].items():
                 print(f"  {count:4d}  {code}")
+        for name, counts in result["spine_dxa_wrong"].items():
+            print(f"{name}: {counts}")
         for name, what in idxa.items():
             print(f"{name}: {what}")
         print(f"{milliseconds:.0f} ms a picture")
