@@ -1,0 +1,1 @@
+"""What the simulator must show, measured: `python -m benchmarks.phantom` writes `docs/phantom.md`."""
