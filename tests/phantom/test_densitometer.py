@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from box_spine import PLANE, box_spine, somebody
-from spinecare.phantom import body, densitometer, xray
+from spinecare.phantom import baseline, body, densitometer, xray
 from spinecare.phantom.densitometer import IDEAL, Settings
 from spinecare.phantom.maps import BmdMap
 
@@ -113,7 +113,7 @@ def test_the_baseline_lies_at_soft_tissue() -> None:
     spine = box_spine(1.0)
     tissue = body.soft_tissue(somebody(30.0, fat_uneven_mm=12.0), spine, PLANE, np.random.default_rng(2))
     scan = densitometer.scan_bmd(spine, tissue, PLANE, _rng())
-    assert abs(scan.bmd[body.beside(spine, PLANE)].mean()) < 0.02
+    assert abs(scan.bmd[baseline.beside(spine, PLANE)].mean()) < 0.02
 
 
 def test_no_soft_tissue_in_sight_still_gives_a_map() -> None:

@@ -6,12 +6,13 @@ fat_error_g_cm2_per_mm`). Thickness alone cancels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from spinecare.phantom.maps import Plane, Projection, SoftTissue
+from spinecare.phantom import baseline
+from spinecare.phantom.maps import Float, Plane, Projection, SoftTissue
 from spinecare.phantom.population import People
 from spinecare.scan import Bool, Float32
 
@@ -31,12 +32,11 @@ VISCERAL_SHARE = {"M": 0.45, "F": 0.28}
 # Fat in lumbar marrow: about 30 % of its volume at 20 years, 55-60 % at 75 (Griffith et al. 2012, J Magn Reson
 # Imaging 36:225).
 MARROW_FAT, MARROW_FAT_PER_YEAR = 0.30, 0.005
+# How much the levels differ in that, mm (SD).
+LEVEL_MM = 4.0
 # How the fat over the spine settles from one scan to the next against the fat beside it, mm, and by how much more per
 # kg/m2: set so that short-term precision is what it is in life, 1-2 % and worse in big people.
 DAY_MM, DAY_MM_PER_BMI, DAY_MM_LEAST = 2.2, 0.10, 1.2
-
-# The soft tissue that a densitometer takes its baseline from: this far from the spine's edge, mm.
-BESIDE_MM = (3.0, 40.0)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,8 @@ def soft_tissue(
     tissue = SoftTissue(np.float32(LEAN_G_CM3) * lean, np.float32(FAT_G_CM3) * fat)
     if uniform:
         return tissue
-    return _uneven(tissue, projection, plane, float(person.fat_uneven_mm[0]) / 10)
+    target = float(person.fat_uneven_mm[0]) + LEVEL_MM * _levels(rng)
+    return _uneven(tissue, projection, baseline.beside(projection, plane), plane, target / 10)
 
 
 def settle(tissue: SoftTissue, projection: Projection, plane: Plane, rng: np.random.Generator) -> SoftTissue:
@@ -115,7 +116,8 @@ def settle(tissue: SoftTissue, projection: Projection, plane: Plane, rng: np.ran
     x, y = _around(projection, plane)
     fat, lean = tissue.fat / np.float32(FAT_G_CM3), tissue.lean / np.float32(LEAN_G_CM3)
     deep = float(np.median(fat + lean))
-    before = _excess_cm(tissue, projection, plane)
+    soft = baseline.beside(projection, plane)
+    before = _excess_cm(tissue, projection, soft, plane)
     fatness = float(np.clip(np.median(fat) / 5.0, 0.25, 1.8))
     change = _bowel(y, plane, fatness, rng)
     change = np.clip(change, -0.8 * fat, 0.8 * lean)
@@ -124,24 +126,10 @@ def settle(tissue: SoftTissue, projection: Projection, plane: Plane, rng: np.ran
     lean -= gas
     # Read back from thickness, so that a scan needs the body alone: the inverse of `build`.
     bmi = (deep - THICKNESS_CM) / THICKNESS_PER_BMI
-    shift = max(DAY_MM + DAY_MM_PER_BMI * (bmi - 22), DAY_MM_LEAST) / 10 * float(rng.standard_normal())
+    shift = max(DAY_MM + DAY_MM_PER_BMI * (bmi - 22), DAY_MM_LEAST) / 10
+    change_cm = shift * (float(rng.standard_normal()) + 0.7 * _levels(rng))
     tissue = SoftTissue(np.float32(LEAN_G_CM3) * lean, np.float32(FAT_G_CM3) * fat)
-    return _uneven(tissue, projection, plane, before + shift)
-
-
-def beside(projection: Projection, plane: Plane) -> Bool:
-    """bool (rows, cols): soft tissue within some cm of L1-L4, without ribs, pelvis and processes."""
-    near, far = (2 * round(mm / plane.mm) + 1 for mm in BESIDE_MM)
-    out = np.zeros(projection.column.shape, np.bool_)
-    rows = np.flatnonzero(projection.masks.any(axis=(0, 2)))
-    if not len(rows):
-        return out
-    part = slice(rows[0], rows[-1] + 1)
-    column = projection.column[part].astype(np.uint8)
-    wide = cv2.dilate(column, np.ones((1, far), np.uint8))
-    bony = (projection.bone[part] + projection.added[part] > 0.03).astype(np.uint8) | column
-    out[part] = (wide > 0) & (cv2.dilate(bony, np.ones((near, near), np.uint8)) == 0)
-    return out
+    return _uneven(tissue, projection, soft, plane, before + change_cm)
 
 
 def _around(projection: Projection, plane: Plane) -> tuple[Float32, Float32]:
@@ -179,6 +167,12 @@ def _step(distance: Float32, width: float) -> Float32:
     # 0 where distance << 0, 1 where >> 0.
     t = np.clip(distance / np.float32(2 * width) + np.float32(0.5), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _levels(rng: np.random.Generator) -> Float:
+    # Four levels that differ by about 1 and not in their mean.
+    values = rng.standard_normal(4)
+    return np.asarray(values - values.mean())
 
 
 def _organs(x: Float32, y: Float32, plane: Plane, inside_cm: float, rng: np.random.Generator) -> Float32:
@@ -271,28 +265,31 @@ def _gas(x: Float32, y: Float32, plane: Plane, rng: np.random.Generator) -> Floa
     return out
 
 
-def _excess_cm(tissue: SoftTissue, projection: Projection, plane: Plane, near: Bool | None = None) -> float:
-    # Fat in place of lean over L1-L4 against beside them, cm, as a densitometer would feel it.
-    near = beside(projection, plane) if near is None else near
-    over = projection.masks.any(axis=0)
-    if not (near.any() and over.any()):
-        return 0.0
-    fat, lean = (
-        np.array([m[over].mean(dtype=np.float64), m[near].mean(dtype=np.float64)]) for m in (tissue.fat, tissue.lean)
-    )
-    fat, lean = fat / FAT_G_CM3, lean / LEAN_G_CM3
-    ratio = fat[1] / lean[1]
-    return float((fat[0] - ratio * lean[0]) / (1 + ratio))
+def _excess_cm(tissue: SoftTissue, projection: Projection, soft: Bool, plane: Plane) -> Float:
+    # Fat in place of lean over each of L1-L4, cm, against the baseline beside them, as a densitometer feels it.
+    rows = np.flatnonzero(soft.any(axis=1) | projection.masks.any(axis=(0, 2)))
+    part = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
+    fat, lean = tissue.fat[part] / np.float32(FAT_G_CM3), tissue.lean[part] / np.float32(LEAN_G_CM3)
+    near = soft[part]
+    if not near.any() or not projection.masks.any(axis=(1, 2)).all():
+        return np.zeros(4)
+    ratio = np.float32(fat[near].sum(dtype=np.float64) / lean[near].sum(dtype=np.float64))
+    excess = (fat - ratio * lean) / (1 + ratio)
+    excess -= baseline.baseline(excess, near, projection.column[part], replace(plane, rows=len(fat)))
+    return np.array([excess[mask[part]].mean(dtype=np.float64) for mask in projection.masks])
 
 
-def _uneven(tissue: SoftTissue, projection: Projection, plane: Plane, target_cm: float) -> SoftTissue:
-    # Swap lean for fat over the spine until the excess is the target.
-    near, over = beside(projection, plane), projection.masks.any(axis=0)
-    if not (near.any() and over.any()):
+def _uneven(tissue: SoftTissue, projection: Projection, soft: Bool, plane: Plane, target_cm: Float) -> SoftTissue:
+    # Swap lean for fat over the spine until each level's excess is its target; between levels it goes over smoothly.
+    if not soft.any() or not projection.masks.any(axis=(1, 2)).all():
         return tissue
     bump = cv2.GaussianBlur(projection.column.astype(np.float32), (0, 0), sigmaX=4.0 / plane.mm)
-    share = float(bump[over].mean() - bump[near].mean())
-    swap = np.float32((target_cm - _excess_cm(tissue, projection, plane, near)) / share) * bump
     fat, lean = tissue.fat / np.float32(FAT_G_CM3), tissue.lean / np.float32(LEAN_G_CM3)
-    swap = np.clip(swap, -0.9 * fat, 0.9 * lean)
-    return SoftTissue(np.float32(LEAN_G_CM3) * (lean - swap), np.float32(FAT_G_CM3) * (fat + swap))
+    centres = [float(plane.y[mask.any(axis=1)].mean()) for mask in projection.masks]
+    for _ in range(2):
+        missing = target_cm - _excess_cm(tissue, projection, soft, plane)
+        swap = bump * np.interp(plane.y, centres, missing).astype(np.float32)[:, None]
+        swap = np.clip(swap, -0.9 * fat, 0.9 * lean)
+        fat, lean = fat + swap, lean - swap
+        tissue = SoftTissue(np.float32(LEAN_G_CM3) * lean, np.float32(FAT_G_CM3) * fat)
+    return tissue

@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from spinecare.phantom import body, xray
+from spinecare.phantom import baseline, body, xray
 from spinecare.phantom.body import FAT_G_CM3, LEAN_G_CM3
 from spinecare.phantom.maps import BmdMap, Float, Plane, Projection, SoftTissue
 from spinecare.phantom.xray import Beam, Exposure
-from spinecare.scan import Bool, Float32
+from spinecare.scan import Bool
 
-# The baseline is found line by line and smoothed over this length (SD, mm): real exports keep the haze of the liver
-# and the dark between loops of bowel, so it can't follow single lines.
-BASELINE_MM = 25.0
 # Calibration to the scale of a spine phantom: blur takes a little bone over the outline's edge.
 SCALE = 1.035
 # Error of the fitted ratio k against one that cancels soft tissue exactly, as bone equivalent per soft tissue
@@ -164,13 +160,13 @@ def scan_bmd(
     exposure = Exposure.draw(rng) if settings.noise else None
     low, high = xray.expose(low, high, plane, rng, exposure)
     mineral, soft = decompose(low, high, step_wedges())
-    beside = body.beside(projection, plane)
+    beside = baseline.beside(projection, plane)
     ratio = float(mineral[beside].sum() / soft[beside].sum()) if beside.any() else 0.0
     error = RATIO_SD * float(rng.standard_normal())
     if settings.ratio_error:
         ratio += error
     signal = mineral - np.float32(ratio) * soft
-    signal -= _baseline(signal, beside, projection.column, plane)
+    signal -= baseline.baseline(signal, beside, projection.column, plane)
     return BmdMap(np.float32(SCALE) * signal, low, high)
 
 
@@ -187,30 +183,3 @@ def read_bmd(bmd_map: BmdMap, masks: Bool) -> Float:
     float64 (4,)
     """
     return np.array([bmd_map.bmd[mask].mean(dtype=np.float64) for mask in masks])
-
-
-def _baseline(signal: Float32, beside: Bool, column: Bool, plane: Plane) -> Float32:
-    # Each line's mean left and right of the spine, smoothed; the spine's baseline is their mean. Above L1 and below L4
-    # it stays what it was at the end.
-    weight = column.sum(axis=1)
-    centre = np.where(weight > 0, (column * np.arange(plane.cols)).sum(axis=1) / np.maximum(weight, 1), plane.col0)
-    right = np.arange(plane.cols)[None, :] > centre[:, None]
-    sides = []
-    for side in (beside & right, beside & ~right):
-        total = (signal * side).sum(axis=1, dtype=np.float64)
-        count = side.sum(axis=1).astype(np.float64)
-        total, count = (_down(v, BASELINE_MM / plane.mm) for v in (total, count))
-        sides.append((total, count))
-    (a, n), (b, m) = sides
-    both = np.minimum(n, m) > 0.15 * np.maximum(n, m)
-    mean = np.where(both, 0.5 * (a / np.maximum(n, 1e-9) + b / np.maximum(m, 1e-9)), (a + b) / np.maximum(n + m, 1e-9))
-    # Lines without soft tissue (across the pelvis) take the nearest line that has some.
-    known = np.flatnonzero(n + m > 1.0)
-    if not len(known):
-        return np.zeros((plane.rows, 1), np.float32)
-    filled = np.interp(np.arange(plane.rows), known, mean[known])
-    return np.asarray(filled, np.float32)[:, None]
-
-
-def _down(values: Float, sigma: float) -> Float:
-    return np.asarray(cv2.GaussianBlur(values[:, None], (1, 0), sigmaX=1, sigmaY=sigma)[:, 0])
