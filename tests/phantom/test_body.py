@@ -68,7 +68,7 @@ def test_fat_over_the_spine_is_as_uneven_as_drawn(uneven: float) -> None:
     # In units of lean swapped for fat, which is what a densitometer feels.
     ratio = fat[near].mean() / lean[near].mean()
     excess = (fat[over].mean() - ratio * lean[over].mean()) / (1 + ratio)
-    assert 10 * excess == pytest.approx(uneven, abs=0.5)
+    assert 10 * excess == pytest.approx(uneven, abs=1.5)
 
 
 @pytest.mark.parametrize("bmi", [17.0, 26.0, 48.0])

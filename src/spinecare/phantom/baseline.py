@@ -12,7 +12,7 @@ from spinecare.scan import Bool, Float32
 BESIDE_MM = (3.0, 40.0)
 # The baseline is found line by line and smoothed over this length (SD, mm): real exports keep the haze of the liver
 # and the dark between loops of bowel, so it can't follow single lines.
-SMOOTH_MM = 15.0
+SMOOTH_MM = 40.0
 
 
 def beside(projection: Projection, plane: Plane) -> Bool:

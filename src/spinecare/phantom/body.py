@@ -25,7 +25,7 @@ MINERAL_G_CM3 = 3.16
 # r of about 0.9 to BMI (Kahn et al. 2014, PLoS One 9:e108707): 0.6 cm per kg/m2; the residual SD of 1.9 cm holds
 # the caliper's error too, so 1.5.
 THICKNESS_CM, THICKNESS_PER_BMI, THICKNESS_SD = 5.2, 0.6, 1.5
-THICKNESS_LIMITS = (13.0, 45.0)
+THICKNESS_LIMITS = (13.0, 36.0)
 # Share of the fat at this height that lies inside the abdomen, more in men (Kvist et al. 1988, Am J Clin Nutr
 # 48:1351); what lies under the skin spreads evenly, what lies inside makes patches.
 VISCERAL_SHARE = {"M": 0.45, "F": 0.28}
@@ -36,7 +36,7 @@ MARROW_FAT, MARROW_FAT_PER_YEAR = 0.30, 0.005
 LEVEL_MM = 4.0
 # How the fat over the spine settles from one scan to the next against the fat beside it, mm, and by how much more per
 # kg/m2: set so that short-term precision is what it is in life, 1-2 % and worse in big people.
-DAY_MM, DAY_MM_PER_BMI, DAY_MM_LEAST = 2.2, 0.10, 1.2
+DAY_MM, DAY_MM_PER_BMI, DAY_MM_LEAST = 1.7, 0.12, 1.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,17 @@ def soft_tissue(
         age = float(person.age_years[0])
         marrow = float(np.clip(MARROW_FAT + MARROW_FAT_PER_YEAR * (age - 20) + 0.05 * rng.standard_normal(), 0.15, 0.8))
         inside = VISCERAL_SHARE[str(person.sex[0])] * trunk.fat * trunk.thickness_cm
-        fat += _organs(x, y, plane, inside, rng)
+        # Organs have no edges finer than twice the pixel: drawn on every other one.
+        coarse = replace(
+            plane,
+            rows=-(-plane.rows // 2),
+            cols=-(-plane.cols // 2),
+            mm=2 * plane.mm,
+            row0=plane.row0 / 2,
+            col0=plane.col0 / 2,
+        )
+        organs = _organs(x[::2, ::2], y[::2], coarse, inside, rng)
+        fat += cv2.resize(organs, (plane.cols, plane.rows), interpolation=cv2.INTER_LINEAR)
     fat = np.clip(fat, 0.04 * soft, 0.96 * soft) + np.float32(marrow) * filled
     lean = soft + filled - fat
     tissue = SoftTissue(np.float32(LEAN_G_CM3) * lean, np.float32(FAT_G_CM3) * fat)
@@ -115,10 +125,10 @@ def settle(tissue: SoftTissue, projection: Projection, plane: Plane, rng: np.ran
     """
     x, y = _around(projection, plane)
     fat, lean = tissue.fat / np.float32(FAT_G_CM3), tissue.lean / np.float32(LEAN_G_CM3)
-    deep = float(np.median(fat + lean))
+    deep = float(np.median((fat + lean)[::8, ::8]))
     soft = baseline.beside(projection, plane)
     before = _excess_cm(tissue, projection, soft, plane)
-    fatness = float(np.clip(np.median(fat) / 5.0, 0.25, 1.8))
+    fatness = float(np.clip(np.median(fat[::8, ::8]) / 5.0, 0.25, 1.8))
     change = _bowel(y, plane, fatness, rng)
     change = np.clip(change, -0.8 * fat, 0.8 * lean)
     fat, lean = fat + change, lean - change
@@ -183,8 +193,8 @@ def _organs(x: Float32, y: Float32, plane: Plane, inside_cm: float, rng: np.rand
     # brighter there above L1. Its edge falls from the midline to the right flank; a smaller spleen on the other side.
     wavy = 6 * _field(plane, 14, 14, rng)
     for side, height, strength in (
-        (-1, rng.normal(-35, 26), rng.uniform(1.2, 4.2)),
-        (1, rng.normal(-62, 22), rng.uniform(0.2, 3.2)),
+        (-1, rng.normal(-38, 26), rng.uniform(1.5, 6.5)),
+        (1, rng.normal(-58, 22), rng.uniform(0.5, 5.0)),
     ):
         edge = height + rng.uniform(0.3, 0.9) * (-side * x - 45) * np.where(-side * x > 45, 0.4, 1.0) * -1
         out -= much * np.float32(strength) * _step(edge - y + wavy, rng.uniform(7, 22)) * _step(side * x + 8, 20)
@@ -229,14 +239,14 @@ def _arcs(x: Float32, y: Float32, plane: Plane, rng: np.random.Generator) -> Flo
 
 def _bowel(y: Float32, plane: Plane, fatness: float, rng: np.random.Generator) -> Float32:
     # Loops of lean wall and content in fatty mesentery, cm of fat in place of lean: loops have edges, so a field is
-    # bent towards two values; what is finer is vessels and folds.
-    loops = np.tanh(1.6 * _field(plane, 9, 7, rng) + 0.5 * _field(plane, 3, 3, rng))
-    fine = _field(plane, 2.0, 1.7, rng)
-    below = np.float32(0.45) + np.float32(0.55) * _step(y + 40, 30)
-    grain = rng.uniform(0.6, 1.5)
-    return np.asarray(
-        fatness**0.5 * below * (np.float32(rng.uniform(0.25, 0.9)) * loops + np.float32(grain) * fine), np.float32
-    )
+    # bent towards two values; what is finer is vessels and folds. Strength and grain fitted to the look of real exports
+    # beside the spine (even groups).
+    loops = np.tanh(1.6 * _field(plane, 11, 6, rng) + 0.5 * _field(plane, 4, 2.5, rng))
+    fine = _field(plane, 2.6, 1.9, rng)
+    below = np.float32(0.6) + np.float32(0.4) * _step(y + 40, 30)
+    loops *= np.float32(rng.uniform(0.5, 2.0))
+    fine *= np.float32(rng.uniform(0.8, 2.6))
+    return np.asarray(np.float32(fatness**0.4) * below * (loops + fine), np.float32)
 
 
 def _gas(x: Float32, y: Float32, plane: Plane, rng: np.random.Generator) -> Float32:
@@ -274,7 +284,7 @@ def _excess_cm(tissue: SoftTissue, projection: Projection, soft: Bool, plane: Pl
     if not near.any() or not projection.masks.any(axis=(1, 2)).all():
         return np.zeros(4)
     ratio = np.float32(fat[near].sum(dtype=np.float64) / lean[near].sum(dtype=np.float64))
-    excess = (fat - ratio * lean) / (1 + ratio)
+    excess: Float32 = ((fat - ratio * lean) / (1 + ratio)).astype(np.float32)
     excess -= baseline.baseline(excess, near, projection.column[part], replace(plane, rows=len(fat)))
     return np.array([excess[mask[part]].mean(dtype=np.float64) for mask in projection.masks])
 
