@@ -140,8 +140,8 @@ def precision(seed: int) -> list[Row]:
         Row(
             f"Short-term precision of L1–L4 BMD, {PRECISION_PEOPLE} people × 2, repositioned: RMS-CV", "1–2 %",
             f"{cv:.2%} ({low:.2%}–{high:.2%}); RMS-SD {sd:.4f} g/cm²", 0.01 <= cv <= 0.02,
-            "RMS-CV as ISCD counts it (Glüer et al. 1995, Osteoporos Int 5:262); interval from χ², one degree of freedom "
-            "a person. Life: 1.1–1.9 %.",
+            "RMS-CV as ISCD counts it (Glüer et al. 1995, Osteoporos Int 5:262); interval from χ², one degree of "
+            "freedom a person. Life: 1.1–1.9 %.",
         ),
         Row(
             f"Precision against BMI, {GROWTH_PEOPLE} people × 2", "grows",

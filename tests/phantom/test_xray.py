@@ -129,7 +129,7 @@ def test_a_bad_tube_writes_lines() -> None:
 def test_exposures_differ_and_a_few_are_bad() -> None:
     rng = np.random.default_rng(0)
     drawn = [Exposure.draw(rng) for _ in range(400)]
-    assert 0.03 < np.mean([e.line_sd > 3 * xray.LINE_SD for e in drawn]) < 0.15
+    assert 0.03 < np.mean([e.line_sd > 3 * xray.LINE_SD for e in drawn]) < 0.2
     assert np.median([e.dose_ugy for e in drawn]) == pytest.approx(xray.DOSE_UGY, rel=0.1)
 
 

@@ -196,8 +196,9 @@ def _organs(x: Float32, y: Float32, plane: Plane, inside_cm: float, rng: np.rand
         (-1, rng.normal(-38, 26), rng.uniform(1.5, 6.5)),
         (1, rng.normal(-58, 22), rng.uniform(0.5, 5.0)),
     ):
-        edge = height + rng.uniform(0.3, 0.9) * (-side * x - 45) * np.where(-side * x > 45, 0.4, 1.0) * -1
-        out -= much * np.float32(strength) * _step(edge - y + wavy, rng.uniform(7, 22)) * _step(side * x + 8, 20)
+        aside = side * x
+        edge = height + np.float32(rng.uniform(0.3, 0.9)) * (aside - 45) * np.where(aside > 45, 0.4, 1.0)
+        out -= much * np.float32(strength) * _step(edge - y + wavy, rng.uniform(7, 22)) * _step(aside + 8, 20)
     # Psoas, wider further down, in the fat behind the peritoneum.
     reach = 22 + np.clip(y + 50, 0, 110) * np.float32(rng.uniform(0.10, 0.22))
     out -= much * np.float32(rng.uniform(0.1, 0.7)) * _step(reach - np.abs(x), 3) * _step(y + 55, 15)

@@ -37,9 +37,9 @@ SCATTER = 0.015
 SCATTER_MM = 30.0
 # Gain of single lines (tube output between reference readings), SD of a logarithm: usual, and the share of scans
 # with a bad tube or a thick body where streaks show.
-LINE_SD = 0.004
-BAD_LINES = 0.05
-BAD_LINE_SD = 0.015
+LINE_SD = 0.0022
+BAD_LINES = 0.07
+BAD_LINE_SD = 0.013
 
 
 @dataclass(frozen=True, eq=False)
