@@ -242,10 +242,12 @@ def _bowel(y: Float32, plane: Plane, fatness: float, rng: np.random.Generator) -
     # Loops of lean wall and content in fatty mesentery, cm of fat in place of lean: loops have edges, so a field is
     # bent towards two values; what is finer is vessels and folds. Strength and grain fitted to the look of real exports
     # beside the spine (even groups).
-    loops = np.tanh(1.6 * _field(plane, 11, 6, rng) + 0.5 * _field(plane, 4, 2.5, rng))
-    fine = _field(plane, 2.6, 1.9, rng)
+    loops = np.tanh(1.3 * _field(plane, rng.uniform(6, 15), rng.uniform(4, 9), rng) + 0.6 * _field(plane, 4, 3, rng))
+    fine = _field(plane, rng.uniform(2.2, 4.0), 1.9, rng)
+    # Here full of it, there empty.
+    where = np.clip(0.75 + 0.5 * _field(plane, 22, 22, rng), 0.1, 1.8)
     below = np.float32(0.6) + np.float32(0.4) * _step(y + 40, 30)
-    loops *= np.float32(rng.uniform(0.5, 2.0))
+    loops *= where * np.float32(0.85 * np.exp(0.45 * rng.standard_normal()))
     fine *= np.float32(rng.uniform(0.8, 2.6))
     return np.asarray(np.float32(fatness**0.4) * below * (loops + fine), np.float32)
 
