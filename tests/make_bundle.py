@@ -21,6 +21,7 @@ from spinecare.bundle.schema import (
     BundleSpec,
     CalibrationSpec,
     ConformalSpec,
+    LevelsSpec,
     MemberSpec,
     StackSpec,
     seal,
@@ -28,6 +29,9 @@ from spinecare.bundle.schema import (
 from spinecare.settings import PrepareSettings
 
 CHANNELS = 4
+TINY_LEVELS = LevelsSpec(
+    "levels.onnx", 64, 48, least_agreement=0.3, surest=0.8, trained_on="nothing: for tests", metrics={}
+)
 MEMBERS = ("cnn", "vgg16", "resnet")
 
 
@@ -72,9 +76,36 @@ def make_bundle(folder: Path, **changes: Any) -> Path:
         onnx.save(_network(size, kernel, weight, bias), folder / f"{name}.onnx")
     onnx.save(_forest(rng), folder / "resnet_forest.onnx")
     save_file(heads, folder / HEADS_FILE)
+    if spec.levels is not None:
+        onnx.save(level_network(spec.levels.rows, spec.levels.cols), folder / spec.levels.model)
     (folder / CARD_FILE).write_text("# A tiny bundle for tests\n", encoding="utf-8")
     seal(spec, folder)
     return folder
+
+
+def level_network(rows: int, cols: int, classes: int = 7) -> onnx.ModelProto:
+    """A level network that calls everything bright spine, and all of it L1 to L4 by the row it lies in."""
+    half = np.linspace(0, 1, rows // 2)
+    places = np.stack([half < 0.2, *[(half >= a) & (half < a + 0.15) for a in (0.2, 0.35, 0.5, 0.65)], half >= 0.8])
+    order = [1, 2, 3, 4, 0, 5]  # L1-L4, above, below
+    by_row = np.where(places[order], 0.0, -20.0)[None, :, :, None].astype(np.float32)
+    nodes = [
+        helper.make_node("MaxPool", ["image"], ["small"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Sub", ["small", "middle"], ["signed"]),
+        helper.make_node("Mul", ["signed", "steep"], ["bone"]),
+        helper.make_node("Add", ["bone", "by_row"], ["spine"]),
+        helper.make_node("Mul", ["bone", "zero"], ["background"]),
+        helper.make_node("Concat", ["background", "spine"], ["logits"], axis=1),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    weights = {
+        "middle": np.array(0.4, np.float32),
+        "steep": np.array(20.0, np.float32),
+        "zero": np.array(0.0, np.float32),
+        "by_row": by_row[:, : classes - 1],
+    }
+    shapes = {"probabilities": ["n", classes, rows // 2, cols // 2]}
+    return _model(nodes, {"image": ["n", 1, rows, cols]}, shapes, weights)
 
 
 def _network(size: tuple[int, int], kernel: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> onnx.ModelProto:

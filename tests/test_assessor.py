@@ -11,10 +11,12 @@ import pytest
 
 import spinecare
 from answers import some_prepared, some_scan
+from make_bundle import TINY_LEVELS, make_bundle
 from spinecare import assessor as way
 from spinecare.assessor import Assessor
 from spinecare.bundle.read import open_bundle
 from spinecare.errors import AssessmentError, BundleError, ScanError, SpineCareError, UnreadableCode
+from spinecare.prepare.locate import locate_levels
 from spinecare.prepare.pipeline import prepare
 from spinecare.quality.gate import gate
 from spinecare.scan import Assessment, Check, RefusalCode, Refused, Scan
@@ -180,3 +182,16 @@ def test_the_parts_agree_on_what_they_hand_each_other(idxa: Path) -> None:
     assert not isinstance(alone, Refused)
     assert not isinstance(reused, Refused)
     np.testing.assert_array_equal(alone.image, reused.image)
+
+
+def test_levels_are_found_by_the_bundles_network_where_it_has_one(assessor: Assessor, tmp_path: Path) -> None:
+    """The tiny level network calls whatever is bright L1 to L4, by the row."""
+    grey = np.full((224, 224), 0.05, np.float32)
+    grey[:, 80:144] = 0.9
+    valid = np.ones(grey.shape, dtype=np.bool_)
+    with_network = spinecare.load(make_bundle(tmp_path / "b", levels=TINY_LEVELS))
+    levels = with_network.locate(grey, valid).levels
+    assert [level.source for level in levels] == ["network"] * 4
+    assert levels[0].top_row == pytest.approx(0.2 * 224, abs=20)
+    assert levels[3].bottom_row == pytest.approx(0.8 * 224, abs=20)
+    assert assessor.locate is locate_levels

@@ -14,6 +14,7 @@ from spinecare.clinical.rules import warnings
 from spinecare.errors import AssessmentError, SpineCareError
 from spinecare.io.read import read_scan, read_scan_bytes
 from spinecare.measure import measure
+from spinecare.prepare.network import locator
 from spinecare.prepare.pipeline import find_levels, prepare
 from spinecare.quality.checks import check, refuse
 from spinecare.quality.gate import gate
@@ -40,6 +41,7 @@ class Assessor:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self.locate = locator(bundle.levels)
         self.model = ModelInfo(
             name=bundle.spec.name,
             version=bundle.spec.version,
@@ -72,7 +74,7 @@ class Assessor:
         with clock.step("read"):
             scan = _read(x, name)
         with clock.step("find_levels"):
-            found = find_levels(scan)
+            found = find_levels(scan, self.locate)
         with clock.step("gate"):
             refused = gate(scan, found)
         if refused is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from spinecare.prepare.locate import Located
 from spinecare.scan import Level
 
 
@@ -49,6 +51,39 @@ def test_a_shift_by_one_level_is_a_misnumbering_and_not_found_is_a_miss(levels: 
     assert figures["boundaries_within"]["n"] == 30
     assert figures["misnumbered"]["hits"] == 2
     assert (figures["one_too_low"], figures["one_too_high"]) == (1, 1)
+    # Of those that were told, refusals do not count.
+    assert figures["told_all_five_within"]["n"] == 5
+    assert figures["told_all_five_within"]["share"] == pytest.approx(2 / 5)
+    assert figures["told_boundaries_within"]["share"] == pytest.approx(10 / 25)
+    assert figures["told_misnumbered"]["share"] == pytest.approx(2 / 5)
+
+
+def test_dice_and_its_mean(levels: ModuleType) -> None:
+    a, b = np.zeros((10, 10), bool), np.zeros((10, 10), bool)
+    a[:4], b[2:6] = True, True
+    assert levels.dice(a, b) == pytest.approx(0.5)
+    assert levels.dice(a, a) == 1.0
+    assert np.isnan(levels.dice(~a & a, ~a & a))
+    figures = levels.mean_and_interval(np.array([0.8, 0.9, 1.0, np.nan]))
+    assert figures["mean"] == pytest.approx(0.9)
+    assert figures["n"] == 3
+    assert figures["at_least_085"] == pytest.approx(2 / 3)
+    assert figures["interval"][0] <= 0.9 <= figures["interval"][1]
+    assert np.isnan(levels.mean_and_interval(np.array([np.nan]))["mean"])
+
+
+def test_bone_without_a_network_is_the_band_between_the_boundaries(levels: ModuleType) -> None:
+    line = np.ones(224, np.float32)
+    located = Located(
+        boxes(), 110 * line, 90 * line, 130 * line, np.array([30, 70, 110, 150, 190], np.float32),
+        np.empty(0, np.float32), np.empty(0, np.float32), 0.5, 0.9,
+    )  # fmt: skip
+    outline = np.zeros((224, 224), bool)
+    outline[30:191, 90:131] = True
+    assert levels.overlap(located, outline) == 1.0
+    assert levels.overlap(replace(located, bone=np.roll(outline, 20, axis=1)), outline) == pytest.approx(21 / 41)
+    assert np.isnan(levels.overlap(located, None))
+    assert np.isnan(levels.overlap(replace(located, levels=()), outline))
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (7, 10), (64, 64), (100, 128)])

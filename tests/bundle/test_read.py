@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from make_bundle import make_bundle
+from make_bundle import TINY_LEVELS, level_network, make_bundle
 from spinecare.bundle import read
-from spinecare.bundle.read import open_bundle
+from spinecare.bundle.read import open_bundle, open_level_network, open_levels
 from spinecare.errors import BundleError
 from spinecare.settings import PrepareSettings, RuntimeSettings
 
@@ -117,3 +117,36 @@ def test_an_installation_without_a_default_bundle_says_what_to_do(
     monkeypatch.setattr(read, "DEFAULT_FOLDER", tmp_path / "default")
     with pytest.raises(BundleError, match="default-train"):
         open_bundle()
+
+
+def test_the_level_network_opens_with_the_bundle_and_alone(tmp_path: Path, tiny_bundle: Path) -> None:
+    folder = make_bundle(tmp_path / "b", levels=TINY_LEVELS)
+    whole, alone = open_bundle(folder).levels, open_levels(folder)
+    assert whole is not None
+    assert alone is not None
+    assert whole.spec == alone.spec == TINY_LEVELS
+    image = np.random.default_rng(0).random((2, 1, 64, 48), dtype=np.float32)
+    said = [network.session.run(["probabilities"], {"image": image})[0] for network in (whole, alone)]
+    np.testing.assert_array_equal(*said)
+    assert said[0].shape == (2, 7, 32, 24)
+    assert open_levels(tiny_bundle) is None
+    assert open_bundle(tiny_bundle).levels is None
+
+
+def test_a_changed_level_network_is_noticed(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "b", levels=TINY_LEVELS)
+    content = bytearray((folder / "levels.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "levels.onnx").write_bytes(content)
+    for opens in (open_bundle, open_levels):
+        with pytest.raises(BundleError, match=r"levels.onnx.*changed or damaged"):
+            opens(folder)
+
+
+def test_a_level_network_of_another_shape_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"must take one input `image` of \(n, 1, 64, 48\)"):
+        open_level_network(TINY_LEVELS, level_network(64, 64).SerializeToString())
+    with pytest.raises(BundleError, match=r"must give `probabilities` of \(n, 7, h, w\)"):
+        open_level_network(TINY_LEVELS, level_network(64, 48, classes=5).SerializeToString())
+    with pytest.raises(BundleError, match="cannot open"):
+        open_level_network(TINY_LEVELS, b"no ONNX")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from spinecare.bundle.schema import (
     BundleSpec,
     CalibrationSpec,
     ConformalSpec,
+    LevelsSpec,
     MemberSpec,
     StackSpec,
     StartingWeights,
+    needed_files,
     parse_spec,
     seal,
 )
@@ -142,3 +145,41 @@ def test_seal_refuses_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"cnn\.onnx"):
         seal(spec(), tmp_path)
     assert not (tmp_path / "bundle.json").exists()
+
+
+LEVELS = LevelsSpec(
+    "levels.onnx", 160, 128, least_agreement=0.5, surest=0.85, trained_on="virtual patients", metrics={"told": 0.9}
+)
+
+
+def with_levels() -> dict[str, Any]:
+    files = dict(spec().files or {}) | {"levels.onnx": HASH}
+    return json.loads(json.dumps(replace(spec(), levels=LEVELS, files=files).to_json()))
+
+
+def test_the_level_network_comes_back_from_json_and_bundles_without_one_still_load() -> None:
+    assert parse_spec(with_levels()).levels == LEVELS
+    assert "levels.onnx" in needed_files(parse_spec(with_levels()))
+    old = spec().to_json()
+    assert "levels" not in old
+    assert parse_spec(old).levels is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("model", "../levels.onnx", "plain file names"),
+        ("model", "other.onnx", "does not list 'other.onnx'"),
+        ("rows", 16, "whole number from 32"),
+        ("least_agreement", 1.0, "between 0 and 1"),
+        ("surest", float("nan"), "finite"),
+        ("classes", ["background", "L1"], "in this order"),
+        ("metrics", None, "JSON object"),
+        ("window", 3, "not known to this version"),
+    ],
+)
+def test_what_is_wrong_with_the_level_network_is_named(key: str, value: Any, sentence: str) -> None:
+    document = with_levels()
+    document["levels"][key] = value
+    with pytest.raises(BundleError, match=sentence):
+        parse_spec(document)

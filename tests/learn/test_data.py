@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from PIL import Image
 
+from make_bundle import TINY_LEVELS, level_network
 from spinecare.errors import DatasetError
 from spinecare.io.dataset import read_manifest
 from spinecare.learn import data
@@ -71,3 +75,29 @@ def test_no_usable_scan_is_said(tmp_path: Path) -> None:
     )
     with pytest.raises(DatasetError, match="None of the 1 scans"):
         load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+
+
+def test_with_a_level_network_its_content_decides_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = cohort(tmp_path / "cohort", 2)
+    levels = tmp_path / "levels"
+    levels.mkdir()
+    onnx.save(level_network(TINY_LEVELS.rows, TINY_LEVELS.cols), levels / "levels.onnx")
+    (levels / "levels.json").write_text(json.dumps(asdict(TINY_LEVELS)))
+    asked: list[str] = []
+
+    def see(path: str, settings: PrepareSettings, levels: str | None = None) -> data.Seen:
+        grey = np.zeros((224, 224), np.float32)
+        grey[:, 80:144] = 0.9
+        located = data._locator(levels)(grey, np.ones(grey.shape, dtype=np.bool_))
+        asked.extend({level.source for level in located.levels} or {"nothing"})
+        return data.Seen(np.zeros((settings.height, settings.width), np.float16), "")
+
+    monkeypatch.setattr(data, "see", see)
+    for _ in range(2):
+        load_pictures(frame, SMALL, tmp_path / "cache", workers=1, levels=str(levels))
+    assert asked == ["network", "network"]
+    (levels / "levels.json").write_text(json.dumps(asdict(replace(TINY_LEVELS, least_agreement=0.31))))
+    load_pictures(frame, SMALL, tmp_path / "cache", workers=1, levels=str(levels))
+    load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+    assert len(asked) == 6
+    assert len(list((tmp_path / "cache").glob("*.npz"))) == 3

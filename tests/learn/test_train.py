@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
+from make_bundle import TINY_LEVELS, level_network
 from spinecare.bundle.read import open_bundle
 from spinecare.errors import DatasetError, TrainingError
 from spinecare.learn.data import Pictures
@@ -114,3 +116,15 @@ def test_nonsense_settings_are_said() -> None:
         TrainSettings(folds=1)
     with pytest.raises(TrainingError, match="sum to 1"):
         TrainSettings(assumed_prevalence={"normal": 1.0, "low_bone_mass": 1.0, "osteoporosis": 0.0})
+
+
+def test_the_level_network_travels_in_the_bundle(manifest: Path, tmp_path: Path, tiny: TrainSettings) -> None:
+    levels = tmp_path / "levels"
+    levels.mkdir()
+    onnx.save(level_network(TINY_LEVELS.rows, TINY_LEVELS.cols), levels / "levels.onnx")
+    (levels / "levels.json").write_text(json.dumps(asdict(TINY_LEVELS)))
+    run = train(manifest, tmp_path / "run", replace(tiny, members=tiny.members[:1], levels=str(levels)))
+    bundle = open_bundle(run.bundle)
+    assert bundle.spec.levels == TINY_LEVELS
+    assert bundle.levels is not None
+    assert (run.bundle / "levels.onnx").read_bytes() == (levels / "levels.onnx").read_bytes()

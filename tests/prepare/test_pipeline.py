@@ -11,8 +11,9 @@ import pytest
 
 from spinecare.io.read import read_scan
 from spinecare.phantom.cohort import draw_scan
+from spinecare.prepare.locate import Located, locate_levels
 from spinecare.prepare.pipeline import boundary_rows, find_levels, prepare
-from spinecare.scan import LEVEL_NAMES, Patient, Prepared, RefusalCode, Refused, Scan, Source
+from spinecare.scan import LEVEL_NAMES, Bool, Float32, Patient, Prepared, RefusalCode, Refused, Scan, Source
 from spinecare.settings import PrepareSettings
 
 
@@ -125,6 +126,24 @@ def test_without_levels_the_scan_is_refused() -> None:
     assert refused.code == RefusalCode.LEVELS_NOT_FOUND
     assert scan.source.name in refused.reason
     assert refused.hint
+
+
+def test_the_given_locator_is_asked_and_its_reason_is_told() -> None:
+    scan, _, _ = draw_scan(11, 0, style="hologic")
+    asked = []
+
+    def unsure(grey: Float32, valid: Bool) -> Located:
+        asked.append(grey.shape)
+        return replace(locate_levels(grey, valid), levels=(), notes=("Which of them is L1 is not sure.",))
+
+    found = find_levels(scan, unsure)
+    assert asked == [scan.pixels.shape]
+    # An operator's levels do not need the image's.
+    assert isinstance(prepare(scan, found=found), Prepared)
+    refused = prepare(scan, found=replace(found, overlay=replace(found.overlay, levels=())))
+    assert isinstance(refused, Refused)
+    assert refused.code == RefusalCode.LEVELS_NOT_FOUND
+    assert "not sure" in refused.reason
 
 
 def test_greyscale_copy_of_a_crop_is_read_from_the_image_alone(spine_dxa: Path) -> None:

@@ -19,6 +19,7 @@ from spinecare.bundle.schema import (
     HEADS_FILE,
     SPEC_FILE,
     BundleSpec,
+    LevelsSpec,
     MemberSpec,
     needed_files,
     parse_spec,
@@ -31,6 +32,14 @@ DEFAULT_FOLDER = Path(__file__).parent / "default"
 # Kinds of file that hold weights: one of these that bundle.json doesn't list has no business there.
 _WEIGHT_SUFFIXES = (".onnx", ".data", ".safetensors", ".ort")
 _ASK_AGAIN = "Get the bundle again from where it came from, or use another."
+
+
+@dataclass(frozen=True, eq=False)
+class LevelNetwork:
+    """The network that finds L1-L4, opened: its entry in the bundle and its session."""
+
+    spec: LevelsSpec
+    session: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,12 @@ class Bundle:
     folder: Path
     sha256: str
 
+    @property
+    def levels(self) -> LevelNetwork | None:
+        """The network that finds L1-L4, or None where the bundle has none."""
+        spec = self.spec.levels
+        return None if spec is None else LevelNetwork(spec, self.sessions[spec.model])
+
 
 def open_bundle(folder: str | Path | None = None, settings: RuntimeSettings | None = None) -> Bundle:
     """Verify a bundle's folder and open its sessions on the CPU.
@@ -71,12 +86,7 @@ def open_bundle(folder: str | Path | None = None, settings: RuntimeSettings | No
         what this version cannot do, or when a model does not have the inputs and outputs it should.
     """
     home = DEFAULT_FOLDER if folder is None else Path(folder)
-    text = _read(home / SPEC_FILE, home, default=folder is None)
-    try:
-        document = json.loads(text.decode("utf-8"))
-    except ValueError as error:
-        raise BundleError(f"{home / SPEC_FILE} is not JSON ({error}). {_ASK_AGAIN}") from error
-    spec = parse_spec(document)
+    spec, text = _read_spec(home, default=folder is None)
     contents = _verified_contents(spec, home)
     # Sessions open from the very bytes that were hashed: a file swapped in between cannot slip in.
     sessions = {
@@ -93,7 +103,47 @@ def open_bundle(folder: str | Path | None = None, settings: RuntimeSettings | No
     )
     for member in spec.members:
         _check_member(bundle, member)
+    if bundle.levels is not None:
+        _check_levels(bundle.levels)
     return bundle
+
+
+def open_levels(folder: str | Path | None = None, settings: RuntimeSettings | None = None) -> LevelNetwork | None:
+    """Verify a bundle's folder and open its level network alone; None where the bundle has none.
+
+    Raises
+    ------
+    BundleError
+        As `open_bundle`.
+    """
+    home = DEFAULT_FOLDER if folder is None else Path(folder)
+    spec, _ = _read_spec(home, default=folder is None)
+    if spec.levels is None:
+        return None
+    contents = _verified_contents(spec, home)
+    return open_level_network(spec.levels, contents[spec.levels.model], settings)
+
+
+def open_level_network(spec: LevelsSpec, content: bytes, settings: RuntimeSettings | None = None) -> LevelNetwork:
+    """A level network from the bytes of its ONNX file.
+
+    Raises
+    ------
+    BundleError
+        When the file cannot be opened or does not have the input and output that its entry tells.
+    """
+    network = LevelNetwork(spec, _open_session(spec.model, content, settings or RuntimeSettings()))
+    _check_levels(network)
+    return network
+
+
+def _read_spec(home: Path, default: bool) -> tuple[BundleSpec, bytes]:
+    text = _read(home / SPEC_FILE, home, default=default)
+    try:
+        document = json.loads(text.decode("utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{home / SPEC_FILE} is not JSON ({error}). {_ASK_AGAIN}") from error
+    return parse_spec(document), text
 
 
 def _read(path: Path, home: Path, default: bool = False) -> bytes:
@@ -180,6 +230,25 @@ def _check_member(bundle: Bundle, member: MemberSpec) -> None:
             raise BundleError(f"{member.forest} must take `features` and give `probabilities`.")
         if not _fits(given["features"][1:], (channels,)):
             raise BundleError(f"{member.forest} does not fit the features of {member.model}.")
+
+
+def _check_levels(network: LevelNetwork) -> None:
+    spec = network.spec
+    inputs = {i.name: i.shape for i in network.session.get_inputs()}
+    if (
+        set(inputs) != {"image"}
+        or len(inputs["image"]) != 4
+        or not _fits(inputs["image"][1:], (1, spec.rows, spec.cols))
+    ):
+        raise BundleError(
+            f"{spec.model} must take one input `image` of (n, 1, {spec.rows}, {spec.cols}); it takes {inputs}."
+        )
+    outputs = {o.name: o.shape for o in network.session.get_outputs()}
+    told = outputs.get("probabilities", [])
+    if len(told) != 4 or not _fits(told[1:2], (len(spec.classes),)):
+        raise BundleError(
+            f"{spec.model} must give `probabilities` of (n, {len(spec.classes)}, h, w); it gives {outputs}."
+        )
 
 
 def _fits(shape: list[Any], wanted: tuple[int, ...]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from spinecare.bundle.fields import UPGRADE, Fields, is_plain_file_name
 from spinecare.errors import BundleError
-from spinecare.scan import LABELS
+from spinecare.scan import LABELS, LEVEL_NAMES
 from spinecare.settings import Denoise, PrepareSettings
 
 FORMAT = 1
@@ -24,6 +24,9 @@ SPEC_FILE = "bundle.json"
 HEADS_FILE = "heads.safetensors"
 CARD_FILE = "card.md"
 CLASSES: tuple[str, ...] = tuple(label.value for label in LABELS)
+
+# Classes of the level network, in order.
+PARTS: tuple[str, ...] = ("background", *LEVEL_NAMES, "above", "below")
 
 MemberKind = Literal["deep", "deep_forest"]
 
@@ -90,6 +93,34 @@ class ConformalSpec:
 
 
 @dataclass(frozen=True)
+class LevelsSpec:
+    """The network that finds L1-L4 where no operator marked them.
+
+    model
+        ONNX file in the bundle's folder: `image` float32 (n, 1, rows, cols) in [0, 1] to `probabilities` float32
+        (n, 7, h, w) of the classes of `PARTS`.
+    rows, cols
+        Of the whole scan as the network takes it.
+    least_agreement
+        In [0, 1]: levels of which less of the bone agrees with their number are not told.
+    surest
+        The confidence of the surest levels: as often as numbers were right where they were compared.
+    metrics
+        What was measured after training, on which scans.
+    """
+
+    model: str
+    rows: int
+    cols: int
+    least_agreement: float
+    surest: float
+    trained_on: str
+    precision: str = "float32"
+    classes: tuple[str, ...] = PARTS
+    metrics: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class StartingWeights:
     """Where a member's weights started, if not at random."""
 
@@ -106,6 +137,8 @@ class BundleSpec:
         to add up to 1, after calibration.
     threshold
         Osteoporosis is yes when p'(osteoporosis) >= threshold; `threshold_rule` says how it was found.
+    levels
+        The level network, or None: levels are then found by image processing.
     files
         File name -> SHA-256 (lower-case hex) of every file but `bundle.json`.
     """
@@ -127,6 +160,7 @@ class BundleSpec:
     starting_weights: tuple[StartingWeights, ...] = ()
     metrics: Mapping[str, Any] | None = None
     files: Mapping[str, str] | None = None
+    levels: LevelsSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document of `bundle.json` as plain JSON values, in the order people read it."""
@@ -135,6 +169,10 @@ class BundleSpec:
         body["members"] = [{k: v for k, v in m.items() if v is not None} for m in body["members"]]
         body["metrics"] = dict(self.metrics or {})
         body["files"] = dict(self.files or {})
+        if self.levels is None:
+            del body["levels"]
+        else:
+            body["levels"]["metrics"] = dict(self.levels.metrics or {})
         head = {k: body.pop(k) for k in ("name", "version")}
         plain = {"format": FORMAT, **head, "classes": list(CLASSES), **body}
         return cast(dict[str, Any], json.loads(json.dumps(plain, allow_nan=False)))
@@ -187,6 +225,7 @@ def parse_spec(document: Any) -> BundleSpec:
         starting_weights=_starting_weights(top),
         metrics=metrics,
         files=top.hashes("files"),
+        levels=parse_levels(top.raw("levels")) if top.has("levels") else None,
     )
     _check_files(spec, top)
     return spec
@@ -195,7 +234,7 @@ def parse_spec(document: Any) -> BundleSpec:
 def needed_files(spec: BundleSpec) -> tuple[str, ...]:
     """The files that a bundle must have beside `bundle.json`."""
     models = [f for m in spec.members for f in (m.model, m.forest) if f is not None]
-    return (*models, HEADS_FILE, CARD_FILE)
+    return (*models, *([spec.levels.model] if spec.levels else []), HEADS_FILE, CARD_FILE)
 
 
 def sha256_of(path: Path) -> str:
@@ -226,7 +265,7 @@ def seal(spec: BundleSpec, folder: Path) -> BundleSpec:
 _TOP_KEYS = (
     "format", "name", "version", "classes", "prepare", "members", "stack", "calibration", "prevalence",
     "assumed_prevalence", "threshold", "threshold_rule", "conformal", "intended_use", "trained_on",
-    "starting_weights", "metrics", "created", "files",
+    "starting_weights", "metrics", "created", "files", "levels",
 )  # fmt: skip
 
 
@@ -287,6 +326,33 @@ def _conformal(value: Any) -> ConformalSpec:
     threshold = fields.number("threshold", -1e-12, 1.0 + 1e-12)
     return ConformalSpec(
         coverage=fields.number("coverage", 0.0, 1.0), threshold=threshold, method=fields.text("method")
+    )
+
+
+def parse_levels(value: Any) -> LevelsSpec:
+    """Check the `levels` entry of a bundle.
+
+    Raises
+    ------
+    BundleError
+        With the first field that is missing, wrong or unknown to this version.
+    """
+    known = ("model", "rows", "cols", "least_agreement", "surest", "trained_on", "precision", "classes", "metrics")
+    fields = Fields(value, "levels", known)
+    if fields.texts("classes") != PARTS:
+        raise fields.error("classes", f"must be {', '.join(PARTS)}, in this order", UPGRADE)
+    metrics = fields.raw("metrics")
+    if not isinstance(metrics, dict):
+        raise fields.error("metrics", "must be a JSON object")
+    return LevelsSpec(
+        model=fields.file_name("model"),
+        rows=fields.whole("rows", 32, 1024, UPGRADE),
+        cols=fields.whole("cols", 32, 1024, UPGRADE),
+        least_agreement=fields.number("least_agreement", 0.0, 1.0),
+        surest=fields.number("surest", 0.0, 1.0),
+        trained_on=fields.text("trained_on"),
+        precision=fields.text("precision"),
+        metrics=metrics,
     )
 
 

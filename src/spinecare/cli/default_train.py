@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def default_train(
     epochs_scale: Annotated[float, typer.Option(help="Below 1: a rehearsal.")] = 1.0,
     install: Annotated[bool, typer.Option("--install", help="Put the bundle into the package as its default.")] = False,
 ) -> None:
-    """Train the default bundle on virtual patients only."""
+    """Train the default bundle, level network and members, on virtual patients only."""
     from spinecare.cli.progress import shown, speaking_errors
 
     folder = out or new_run_folder("default")
@@ -31,11 +32,12 @@ def default_train(
     with speaking_errors("default-train", resume), shown() as progress:
         from spinecare.bundle.read import DEFAULT_FOLDER, open_bundle
         from spinecare.learn.train import train
-        from spinecare.learn.virtual import default_recipe, make_virtual_cohort
+        from spinecare.learn.virtual import default_levels, default_recipe, make_virtual_cohort
 
         settings = default_recipe(n, seed, vgg_weights, epochs_scale)
         manifest = make_virtual_cohort(n, seed, folder / "cohort", settings.threads, progress)
-        run = train(manifest, folder, settings, progress)
+        levels = default_levels(manifest, folder / "levels", n, seed, epochs_scale, progress)
+        run = train(manifest, folder, replace(settings, levels=levels), progress)
         open_bundle(run.bundle)
         if install:
             shutil.rmtree(DEFAULT_FOLDER, ignore_errors=True)

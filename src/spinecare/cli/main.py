@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dataset": ("spinecare.cli.dataset", "make, check and split a dataset's manifest"),
     "phantom": ("spinecare.cli.phantom", "make virtual patients"),
     "train": ("spinecare.cli.train", "train the members and the stack, and export a bundle"),
+    "levels-train": ("spinecare.cli.levels_train", "train the network that finds L1-L4, on virtual patients"),
     "demo-train": ("spinecare.cli.demo_train", "train on virtual patients in under ten minutes"),
     "default-train": ("spinecare.cli.default_train", "train the bundle that is in the package"),
 }

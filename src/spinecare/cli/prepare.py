@@ -23,14 +23,20 @@ def prepare(
     show: Annotated[
         Path | None, typer.Option(callback=picture_to_write, help="Draw every stage side by side into this picture.")
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder of a model bundle; the package's if left out."),
+    ] = None,
     denoise: Annotated[Denoise, typer.Option(help="Denoising on the crop.")] = "gaussian",
 ) -> None:
     """Find L1 to L4 in a scan, crop, denoise and normalise it; print the levels or draw every stage.
 
     Exit codes: 0 when the scan was prepared or refused; 1 when it was unreadable; 2 for wrong usage.
     """
+    from spinecare.bundle.read import DEFAULT_FOLDER, open_levels
     from spinecare.errors import ScanError
     from spinecare.io.read import read_scan
+    from spinecare.prepare.network import locator
     from spinecare.prepare.pipeline import find_levels
     from spinecare.prepare.pipeline import prepare as prepare_scan
     from spinecare.scan import Refused
@@ -42,7 +48,9 @@ def prepare(
     except ScanError as error:
         print(f"spinecare prepare: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    found = find_levels(scan)
+    # Without a bundle there is no network: levels are then found by image processing.
+    there = bundle is not None or DEFAULT_FOLDER.is_dir()
+    found = find_levels(scan, locator(open_levels(bundle) if there else None))
     prepared = prepare_scan(scan, settings, found)
     if isinstance(prepared, Refused):
         print(f"refused ({prepared.code}): {prepared.reason} {prepared.hint}")

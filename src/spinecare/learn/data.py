@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -19,12 +20,15 @@ from spinecare import __version__
 from spinecare.errors import DatasetError, ScanError
 from spinecare.learn.recipe import Progress, Step, silent
 from spinecare.scan import LABELS, Float32, Refused
-from spinecare.settings import PrepareSettings
+from spinecare.settings import PrepareSettings, RuntimeSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spinecare.prepare.locate import Locator
+
 CHUNK = 200
+PARTS = ("train", "val", "test")
 
 
 class Seen(NamedTuple):
@@ -66,8 +70,24 @@ class Pictures:
         return dict(sorted(Counter(self.refused["code"]).items()))
 
 
-def see(path: str, settings: PrepareSettings) -> Seen:
-    """One scan taken exactly the way that an assessment takes it, up to the prepared picture."""
+@functools.cache
+def _locator(levels: str | None) -> Locator:
+    from spinecare.bundle.read import open_level_network
+    from spinecare.learn.levels_data import MODEL_FILE, read_levels
+    from spinecare.prepare.network import locator
+
+    if levels is None:
+        return locator(None)
+    content = (Path(levels) / MODEL_FILE).read_bytes()
+    # One thread: as many of these processes work side by side as there are cores.
+    return locator(open_level_network(read_levels(Path(levels)), content, RuntimeSettings(threads=1)))
+
+
+def see(path: str, settings: PrepareSettings, levels: str | None = None) -> Seen:
+    """One scan taken exactly the way that an assessment takes it, up to the prepared picture.
+
+    `levels` is the folder of a level network, or None where the bundle will have none.
+    """
     from spinecare.io.read import read_scan
     from spinecare.prepare.pipeline import find_levels, prepare
     from spinecare.quality.checks import check, refuse
@@ -77,7 +97,7 @@ def see(path: str, settings: PrepareSettings) -> Seen:
         scan = read_scan(path)
     except ScanError as error:
         return Seen(None, f"unreadable: {error.code}")
-    found = find_levels(scan)
+    found = find_levels(scan, _locator(levels))
     refused = gate(scan, found)
     if refused is not None:
         return Seen(None, refused.code)
@@ -90,12 +110,22 @@ def see(path: str, settings: PrepareSettings) -> Seen:
     return Seen(prepared.image.astype(np.float16), "")
 
 
+def with_split(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """The manifest's own split where every row has one, else 70/10/20 by patient."""
+    if "split" in frame and frame["split"].isin(PARTS).all():
+        return frame
+    from spinecare.io.dataset import split_manifest
+
+    return split_manifest(frame, seed=seed)
+
+
 def load_pictures(
     frame: pd.DataFrame,
     settings: PrepareSettings,
     cache: Path,
     workers: int | None = None,
     progress: Progress = silent,
+    levels: str | None = None,
 ) -> Pictures:
     """Prepare every scan of a manifest, or take it from the cache.
 
@@ -108,6 +138,8 @@ def load_pictures(
         scan or setting is prepared anew and an interrupted run goes on.
     workers
         Processes; 1 works in this one. None: one a core.
+    levels
+        Folder of a finished level network, or None for image processing.
 
     Raises
     ------
@@ -123,7 +155,7 @@ def load_pictures(
     try:
         for start in range(0, len(files), CHUNK):
             progress(Step("prepare", start, len(files)))
-            seen += _chunk(files[start : start + CHUNK], settings, cache, pool)
+            seen += _chunk(files[start : start + CHUNK], settings, levels, cache, pool)
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
@@ -131,14 +163,21 @@ def load_pictures(
     return _collect(frame, seen)
 
 
-def _chunk(files: list[str], settings: PrepareSettings, cache: Path, pool: ProcessPoolExecutor | None) -> list[Seen]:
+def _chunk(
+    files: list[str], settings: PrepareSettings, levels: str | None, cache: Path, pool: ProcessPoolExecutor | None
+) -> list[Seen]:
     key = hashlib.sha256(json.dumps([__version__, settings.to_json()]).encode())
+    if levels is not None:
+        from spinecare.learn.levels_data import MODEL_FILE, SPEC_FILE
+
+        for name in (MODEL_FILE, SPEC_FILE):
+            key.update((Path(levels) / name).read_bytes())
     for file in files:
         path = Path(file)
         key.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
     kept = cache / f"{key.hexdigest()[:24]}.npz"
     if not kept.exists():
-        one = partial(see, settings=settings)
+        one = partial(see, settings=settings, levels=levels)
         seen = list(pool.map(one, files, chunksize=10) if pool else map(one, files))
         blank = np.zeros((settings.height, settings.width), np.float16)
         part = kept.with_suffix(".part")

@@ -36,28 +36,9 @@ def export_network(net: DeepMember, path: Path, height: int, width: int) -> None
     net.eval()
     frozen, net.frozen = net.frozen, 0
     try:
-        with _quiet():
-            torch.onnx.export(
-                net,
-                (torch.rand(2, 1, height, width),),
-                path,
-                input_names=["image"],
-                output_names=["logits", "features"],
-                dynamo=True,
-                dynamic_shapes={"image": {0: torch.export.Dim("n")}},
-                opset_version=OPSET,
-                external_data=False,
-                verbose=False,
-            )
+        write_onnx(net, torch.rand(2, 1, height, width), path, ["logits", "features"])
     finally:
         net.frozen = frozen
-    # Exporters write where each node came from, with this machine's paths: not for others.
-    model = onnx.load(path)
-    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        del item.metadata_props[:]
-        item.doc_string = ""
-    del model.graph.metadata_props[:]
-    onnx.save(model, path)
     images = np.random.default_rng(0).random((4, height, width), dtype=np.float32)
     with torch.inference_mode():
         wanted = [t.numpy() for t in net(torch.from_numpy(images)[:, None])]
@@ -66,6 +47,30 @@ def export_network(net: DeepMember, path: Path, height: int, width: int) -> None
     drift = max(float(np.abs(a - b).max() / max(1.0, np.abs(a).max())) for a, b in zip(wanted, got, strict=True))
     if drift > FLOAT_TOLERANCE:
         raise TrainingError(f"{path.name}: ONNX Runtime differs from torch by {drift:.1e}; the export is not usable.")
+
+
+def write_onnx(net: torch.nn.Module, example: torch.Tensor, path: Path, outputs: list[str]) -> None:
+    """Write a network of one input, `image` of any number of pictures like `example` (n, ...), as float32 ONNX."""
+    with _quiet():
+        torch.onnx.export(
+            net,
+            (example,),
+            path,
+            input_names=["image"],
+            output_names=outputs,
+            dynamo=True,
+            dynamic_shapes={"image": {0: torch.export.Dim("n")}},
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    # Exporters write where each node came from, with this machine's paths: not for others.
+    model = onnx.load(path)
+    for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    del model.graph.metadata_props[:]
+    onnx.save(model, path)
 
 
 @contextmanager

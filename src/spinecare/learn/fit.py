@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spinecare.errors import TrainingError
@@ -69,7 +69,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     net.to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(_groups(net, settings), weight_decay=settings.weight_decay)
-    history = _resume(net, optimiser, folder)
+    history = resume(net, optimiser, folder)
     steps = math.ceil(len(train[1]) / settings.batch)
     while not history.finished:
         epoch = history.epoch
@@ -81,10 +81,10 @@ def fit(
             raise TrainingError(f"{stage}: the loss is no number after epoch {epoch + 1}. Try a lower learning rate.")
         if min(history.val_loss) == history.val_loss[-1]:
             history.best_epoch = epoch + 1
-            _save(net.state_dict(), folder / "best.safetensors")
+            save_tensors(net.state_dict(), folder / "best.safetensors")
         stale = history.epoch - history.best_epoch >= settings.patience
         history.finished = stale or history.epoch >= settings.epochs
-        _checkpoint(net, optimiser, history, folder)
+        checkpoint(net, optimiser, history, folder)
     progress(Step(stage, settings.epochs, settings.epochs, _remark(history)))
     net.load_state_dict(load_file(folder / "best.safetensors"))
     net.eval()
@@ -132,7 +132,7 @@ def _groups(net: DeepMember, settings: FitSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _rate(step: int, steps: int, warmup: float) -> float:
+def rate(step: int, steps: int, warmup: float) -> float:
     """Share of the peak learning rate: linear warm-up, then half a cosine to zero."""
     rise = max(1, round(warmup * steps))
     if step < rise:
@@ -159,7 +159,7 @@ def _epoch(
     # Equal pieces: a last batch of one picture would break batch normalisation.
     for number, rows in enumerate(np.array_split(order, steps)):
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * _rate(epoch * steps + number, settings.epochs * steps, settings.warmup)
+            group["lr"] = group["peak"] * rate(epoch * steps + number, settings.epochs * steps, settings.warmup)
         x = augment(_batch(images[rows]), augmentation, generator).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_pays()):
             logits, _ = net(x)
@@ -180,14 +180,14 @@ def _remark(history: History) -> str:
     return f"validation log loss {history.val_loss[-1]:.3f}, best {min(history.val_loss):.3f}"
 
 
-def _save(tensors: dict[str, Tensor], path: Path) -> None:
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     """Written beside and then moved: an interrupt leaves the old file or the new one, never half a file."""
     part = path.with_suffix(".part")
     save_file({k: v.detach().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}, part)
     part.replace(path)
 
 
-def _checkpoint(net: DeepMember, optimiser: torch.optim.Optimizer, history: History, folder: Path) -> None:
+def checkpoint(net: nn.Module, optimiser: torch.optim.Optimizer, history: History, folder: Path) -> None:
     """Network, optimiser and history after an epoch, all in one file: they can't come from different epochs."""
     last = folder / "last.safetensors"
     if history.finished:
@@ -199,7 +199,7 @@ def _checkpoint(net: DeepMember, optimiser: torch.optim.Optimizer, history: Hist
         tensors |= {f"optimiser.{number}.{k}": v for k, v in state.items()}
     text = json.dumps(asdict(history)).encode()
     tensors["history"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
-    _save(tensors, last)
+    save_tensors(tensors, last)
     _write_history(history, folder)
 
 
@@ -209,7 +209,8 @@ def _write_history(history: History, folder: Path) -> None:
     part.replace(folder / "history.json")
 
 
-def _resume(net: DeepMember, optimiser: torch.optim.Optimizer, folder: Path) -> History:
+def resume(net: nn.Module, optimiser: torch.optim.Optimizer, folder: Path) -> History:
+    """Load what `checkpoint` left into network and optimiser; an empty history where it left nothing."""
     written = folder / "history.json"
     if written.exists():
         history = History(**json.loads(written.read_text()))

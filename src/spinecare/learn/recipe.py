@@ -103,6 +103,9 @@ class TrainSettings:
         Class shares in the population that answers are for; None keeps the training part's own.
     trained_on, intended_use
         Sentences for the bundle.
+    levels
+        Folder of a finished level network (`learn.levels`), which then finds the spine in training as in the bundle;
+        None: image processing does.
     int8
         Quantise the networks.
     check
@@ -129,6 +132,7 @@ class TrainSettings:
     assumed_prevalence: dict[str, float] | None = None
     trained_on: str = ""
     intended_use: str = "Research. Not a medical device and not a diagnosis."
+    levels: str | None = None
     int8: bool = True
     check: bool = True
     bootstrap: int = 2000

@@ -29,17 +29,16 @@ from spinecare.errors import DatasetError, TrainingError
 from spinecare.learn.baselines import brightness, thumbnail
 from spinecare.learn.card import card
 from spinecare.learn.crossval import Cut, cuts
-from spinecare.learn.data import Pictures, load_pictures
+from spinecare.learn.data import PARTS, Pictures, load_pictures, with_split
 from spinecare.learn.level0 import Fitted, fit_cut, say
 from spinecare.learn.level1 import Answers, Level1, describe_sets, fit_level1
+from spinecare.learn.levels_data import MODEL_FILE, read_levels
 from spinecare.learn.pack import Packed, pack_member, starting_weights, write_heads
 from spinecare.learn.recipe import Progress, Step, TrainSettings, silent
 from spinecare.scan import LABELS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,10 @@ def train(manifest: Path, out: Path, settings: TrainSettings, progress: Progress
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     _same_run(manifest, out, settings)
-    frame = _checked(_split(read_manifest(manifest), settings), settings, progress)
-    pictures = load_pictures(frame, settings.prepare, out / "prepared", settings.threads, progress)
+    frame = _checked(with_split(read_manifest(manifest), settings.seed), settings, progress)
+    pictures = load_pictures(
+        frame, settings.prepare, out / "prepared", settings.threads, progress, levels=settings.levels
+    )
     _write_split(pictures, out)
     _enough(pictures)
 
@@ -84,6 +85,8 @@ def train(manifest: Path, out: Path, settings: TrainSettings, progress: Progress
     bundle.mkdir()
     packed = _pack(fitted, answers["test"], pictures, settings, out / "work", bundle, progress)
     write_heads(fitted, bundle)
+    if settings.levels is not None:
+        shutil.copy(Path(settings.levels) / MODEL_FILE, bundle / MODEL_FILE)
     progress(Step("evaluate", 0, 1))
     return _finish(packed, level1, pictures, settings, out, bundle, progress)
 
@@ -108,15 +111,6 @@ def _same_run(manifest: Path, out: Path, settings: TrainSettings) -> None:
             )
         return
     kept.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-
-
-def _split(frame: pd.DataFrame, settings: TrainSettings) -> pd.DataFrame:
-    """The manifest's own split where every row has one, else 70/10/20 by patient."""
-    if "split" in frame and frame["split"].isin(PARTS).all():
-        return frame
-    from spinecare.io.dataset import split_manifest
-
-    return split_manifest(frame, seed=settings.seed)
 
 
 def _checked(frame: pd.DataFrame, settings: TrainSettings, progress: Progress) -> pd.DataFrame:
@@ -289,6 +283,7 @@ def _spec(packed: list[Packed], level1: Level1, settings: TrainSettings, metrics
         created=datetime.now(UTC).date().isoformat(),
         starting_weights=starting_weights(settings),
         metrics=_compact(metrics),
+        levels=None if settings.levels is None else read_levels(Path(settings.levels)),
     )
 
 

@@ -98,6 +98,24 @@ def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: fl
     )
 
 
+def default_levels(manifest: Path, out: Path, n: int, seed: int, epochs_scale: float, progress: Progress) -> str:
+    """The shipped bundle's level network, fitted on the very people that its members are fitted on; its folder.
+
+    Raises
+    ------
+    TrainingError, DatasetError
+        As `levels.train_levels`.
+    """
+    from spinecare.io.dataset import read_manifest
+    from spinecare.learn.data import with_split
+    from spinecare.learn.levels import LevelsSettings, train_levels
+
+    settings = LevelsSettings(seed=seed, trained_on=_trained_on(n, seed))
+    settings = replace(settings, epochs=max(1, round(settings.epochs * epochs_scale)))
+    train_levels(with_split(read_manifest(manifest), seed), out, settings, progress)
+    return str(out)
+
+
 def demo_recipe(n: int, seed: int, vgg_weights: Path | None) -> TrainSettings:
     """All three members in under ten minutes on two cores: a demonstration, not a model to use."""
     return TrainSettings(

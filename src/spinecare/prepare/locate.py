@@ -7,6 +7,7 @@ scans: `benchmarks/levels.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,8 @@ class Located:
         Grey of the spine above its brighter flank, in [-1, 1].
     confidence
         In [0, 1]: of the levels and their numbers.
+    bone
+        bool (rows, cols): the bone of L1-L4, where a network saw it; else None.
     """
 
     levels: tuple[Level, ...]
@@ -53,6 +56,11 @@ class Located:
     contrast: float
     confidence: float
     notes: tuple[str, ...] = ()
+    bone: Bool | None = None
+
+
+# Grey float32 (rows, cols) and what was scanned, bool (rows, cols), to what the image says.
+Locator = Callable[[Float32, Bool], Located]
 
 
 def locate_levels(grey: Float32, valid: Bool) -> Located:

@@ -11,7 +11,7 @@ import numpy as np
 
 from spinecare.prepare.crop import SpineBand, crop, crop_mapping, normalise, row_at
 from spinecare.prepare.denoise import denoise
-from spinecare.prepare.locate import Located, locate_levels
+from spinecare.prepare.locate import Located, Locator, locate_levels
 from spinecare.prepare.overlay import Overlay, read_overlay, remove_overlay, unscanned
 from spinecare.scan import Bool, Float32, Level, Prepared, RefusalCode, Refused, Scan
 from spinecare.settings import PrepareSettings
@@ -39,13 +39,33 @@ class Found:
     located: Located
 
 
-def find_levels(scan: Scan) -> Found:
-    """Read the drawing, take it off, and look for the spine and L1 to L4 in what is left."""
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """A scan without what was drawn on it; `overlay`, `valid` and `clean` as in `Found`."""
+
+    overlay: Overlay
+    valid: Bool
+    clean: Float32
+
+
+def clean_scan(scan: Scan) -> Cleaned:
+    """Read the drawing and take it off."""
     grey = scan.grey
     overlay = read_overlay(scan)
     valid = unscanned(grey, scan.colour)
-    clean = remove_overlay(grey, overlay.mask | ~valid)
-    return Found(overlay, valid, clean, locate_levels(clean, valid))
+    return Cleaned(overlay, valid, remove_overlay(grey, overlay.mask | ~valid))
+
+
+def find_levels(scan: Scan, locate: Locator = locate_levels) -> Found:
+    """Read the drawing, take it off, and look for the spine and L1 to L4 in what is left.
+
+    Parameters
+    ----------
+    locate
+        How they are looked for: `prepare.network.locator` of a bundle, or image processing.
+    """
+    cleaned = clean_scan(scan)
+    return Found(cleaned.overlay, cleaned.valid, cleaned.clean, locate(cleaned.clean, cleaned.valid))
 
 
 def prepare(scan: Scan, settings: PrepareSettings | None = None, found: Found | None = None) -> Prepared | Refused:
@@ -71,7 +91,7 @@ def prepare(scan: Scan, settings: PrepareSettings | None = None, found: Found | 
             RefusalCode.LEVELS_NOT_FOUND,
             f"Only {len(levels)} of the levels L1 to L4 could be found in {scan.source.name}."
             if levels
-            else f"The levels L1 to L4 could not be found in {scan.source.name}.",
+            else " ".join((f"The levels L1 to L4 could not be found in {scan.source.name}.", *located.notes)),
             "Send an AP lumbar spine scan that shows L1 to L4 whole, and nothing else on the same sheet.",
             source=scan.source,
         )
