@@ -36,7 +36,7 @@ MARROW_FAT, MARROW_FAT_PER_YEAR = 0.30, 0.005
 LEVEL_MM = 4.0
 # How the fat over the spine settles from one scan to the next against the fat beside it, mm, and by how much more per
 # kg/m2: set so that short-term precision is what it is in life, 1-2 % and worse in big people.
-DAY_MM, DAY_MM_PER_BMI, DAY_MM_LEAST = 1.7, 0.12, 1.0
+DAY_MM, DAY_MM_PER_BMI, DAY_MM_LEAST = 2.1, 0.12, 1.4
 
 
 @dataclass(frozen=True)
