@@ -17,7 +17,7 @@ from spinecare.errors import DatasetError, TrainingError
 from spinecare.io.dataset import read_manifest
 from spinecare.learn import levels as way
 from spinecare.learn.levels import LevelsSettings, at_size, compare, drift, fit_levels, train_levels, true_boundaries
-from spinecare.learn.levels_augment import LevelsAugment, augment
+from spinecare.learn.levels_augment import WIDTHS, LevelsAugment, _between, _Spine, augment
 from spinecare.learn.levels_data import Labelled, load_labelled, mask_of, read_levels, see_parts
 from spinecare.learn.levels_net import LevelNet, LocalContrast
 from spinecare.prepare.decode import DOWN
@@ -26,7 +26,10 @@ STILL = LevelsAugment(
     **dict.fromkeys(
         (
             "shift", "zoom_rows", "zoom_cols", "rotation_deg", "sway", "warp", "surround", "end", "bone", "gamma",
-            "blur", "noise", "grain", "streaks", "frame", "cover", "wash", "window", "mirror",
+            "blur", "noise", "grain", "streaks", "frame", "cover", "wash", "window", "mirror", "taper",
+            "taper_below",
+            "growth",
+            "real",
         ),
         0.0,
     )
@@ -184,12 +187,46 @@ def test_the_truth_moves_with_the_picture() -> None:
     """Whatever was done to it, a class of the label map covers one grey of the drawn spine."""
     images, parts = batch()
     moving = replace(
-        STILL, shift=0.06, zoom_rows=0.2, zoom_cols=0.15, rotation_deg=6.0, sway=0.04, warp=0.01, mirror=0.5
+        STILL,
+        shift=0.06,
+        zoom_rows=0.2,
+        zoom_cols=0.15,
+        rotation_deg=6.0,
+        sway=0.04,
+        warp=0.01,
+        mirror=0.5,
+        taper=0.1,
+        growth=0.1,
     )
     made = augment(images, parts, (64, 64), moving, torch.tensor(1))
     greys = [float(made.images[:, 0][made.parts == k].median()) for k in DOWN]
     np.testing.assert_allclose(greys, 0.4 + 0.1 * np.arange(6), atol=0.03)
     assert (made.parts != parts[:, ::3, ::3][:, :, : made.parts.shape[2]].long().new_zeros(1)).any()
+
+
+def test_the_spine_takes_the_width_of_real_ones_and_nothing_far_out_moves() -> None:
+    images, parts = batch()
+    made = augment(images, parts, (96, 96), replace(STILL, real=1.0), torch.tensor(1))
+    wide, narrow = ((p > 0).sum(2).float() for p in (made.parts, parts))
+    level = _Spine.of(parts).level(((torch.arange(96) + 0.5) / 96 * 2 - 1).view(1, 96, 1))[:, :, 0]
+    for low, high, wanted in ((0.3, 0.7, 1.03), (3.3, 3.7, 0.96), (5.0, 6.0, 1.10)):
+        here = (level > low) & (level < high)
+        assert float((wide / narrow)[here].mean()) == pytest.approx(wanted, abs=0.035)
+    assert float(made.images[..., :4].max()) < 0.2
+
+
+def test_growth_makes_lower_levels_taller() -> None:
+    images, parts = batch()
+    made = augment(images, parts, (96, 96), replace(STILL, growth=0.2), torch.tensor(1))
+    tall = [[float((p == k).any(2).sum(1).float().mean()) for k in (1, 4)] for p in (parts, made.parts)]
+    assert tall[1][1] / tall[1][0] > 1.1 * tall[0][1] / tall[0][0]
+
+
+def test_interpolation_equals_numpys() -> None:
+    at = torch.linspace(-3, 8, 45).view(1, 45, 1)
+    place, value = zip(*WIDTHS, strict=True)
+    expected = np.interp(at[0, :, 0].numpy(), place, value)
+    np.testing.assert_allclose(_between(at, WIDTHS)[0, :, 0].numpy(), expected, atol=1e-6)
 
 
 def test_variation_is_drawn_by_the_seed_and_stays_in_range() -> None:

@@ -65,7 +65,7 @@ class LevelsSettings:
     warmup: float = 0.1
     augment: LevelsAugment = field(default_factory=LevelsAugment)
     least_agreement: float = 0.5
-    surest: float = 0.85
+    surest: float = 0.84
     seed: int = 0
     threads: int = 2
     int8: bool = True

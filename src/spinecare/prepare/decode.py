@@ -25,7 +25,7 @@ ACROSS = np.linspace(-0.85, 0.85, 15)
 EPSILON = 0.02
 # What counts against what, chosen on the development half of spine_dxa (benchmarks/levels.py): the fit to the pattern
 # against the mean log probability of a level of usual height (USUAL rows), and uneven heights, per squared log ratio.
-PATTERN, EVENNESS, USUAL = 4.0, 25.0, 35.0
+PATTERN, EVENNESS, USUAL = 2.0, 25.0, 35.0
 # Least share of the picture that is spine, least share of rows that it runs through.
 LEAST_AREA, LEAST_ROWS = 0.04, 0.5
 # Widest row of the column, in usual widths of the spine.
@@ -129,7 +129,8 @@ def best_cut(shares: Float, fit: Float32 | None = None) -> npt.NDArray[np.intp] 
     """
     rows, every = len(shares), np.arange(len(HEIGHTS))
     until = np.concatenate([np.zeros((1, 6)), np.cumsum(np.log(shares + EPSILON), axis=0)]) / USUAL
-    price = EVENNESS * (np.log(HEIGHTS)[:, None] - np.log(HEIGHTS)[None] - GROWTH) ** 2  # [this level, the one above]
+    tall = np.log(HEIGHTS)
+    price = (EVENNESS * (tall[:, None] - tall[None] - GROWTH) ** 2).astype(np.float32)  # [this level, the one above]
     end = np.arange(rows + 1)[:, None]
     start = end - HEIGHTS
     inside, first = start >= 0, np.maximum(start, 0)
@@ -141,9 +142,11 @@ def best_cut(shares: Float, fit: Float32 | None = None) -> npt.NDArray[np.intp] 
     best = np.where(inside, until[first, 0] + gain(1), -np.inf)
     choices = []
     for level in (2, 3, 4):
-        joined = best[:, None, :] - price[None]
-        choices.append(joined.argmax(axis=2))
-        best = np.where(inside, gain(level) + joined.max(axis=2)[first, every], -np.inf)
+        joined = best.astype(np.float32)[:, None, :] - price
+        choice = joined.argmax(axis=2)
+        choices.append(choice)
+        reached = np.take_along_axis(joined, choice[..., None], axis=2)[..., 0]
+        best = np.where(inside, gain(level) + reached[first, every], -np.inf)
     best = best + (until[-1, 5] - until[:, 5])[:, None]
     if not np.isfinite(best).any():
         return None
