@@ -3,6 +3,7 @@
 # make test     checks and the whole test suite (slow studies have their own commands)
 # make check    ruff, mypy, the floors of the house
 # make bundle   trains the default bundle anew on virtual patients and puts it into the package
+# make phantom-evidence   measures the simulator and writes docs/phantom.md (an hour; one topic: ONLY=speed)
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -11,7 +12,7 @@ VGG_WEIGHTS ?= ../shared/data/weights/vgg16_imagenet_conv.safetensors
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run install test check bundle clean
+.PHONY: run install test check bundle phantom-evidence clean
 
 run: .venv/base.stamp
 	$(BIN)/spinecare serve --host $(HOST) --port $(PORT)
@@ -29,6 +30,9 @@ check: .venv/full.stamp
 
 bundle: .venv/full.stamp
 	$(BIN)/spinecare default-train --out runs/default --vgg-weights $(VGG_WEIGHTS) --install
+
+phantom-evidence: .venv/full.stamp
+	$(BIN)/python -m benchmarks.phantom $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -101,11 +101,11 @@ def tell(metrics: Path, bundle: Path) -> None:
         figure = figures[key]
         return f"{figure['value']:.2f} [{figure['interval']['low']:.2f}, {figure['interval']['high']:.2f}]"
 
-    wrong = 1 - figures["specificity"]["value"]
+    wrong, found = 1 - figures["specificity"]["value"], figures["recall"]["value"]
     sentence = (
         f"Checked once on {look['n']} real Hologic screen pictures: the model ranks them (AUC for osteoporosis "
-        f"{with_interval('auc')}), but at its threshold it said yes to {wrong:.0%} of the people without "
-        "osteoporosis. Its probabilities run too high on real scans: a yes alone means little until it is calibrated."
+        f"{with_interval('auc')}); at its threshold it said yes to {found:.0%} of the people with osteoporosis and to "
+        f"{wrong:.0%} of those without. {_meaning(found, wrong)}"
     )
     spec = open_bundle(bundle).spec
     kept = {key: {"value": figures[key]["value"], "interval": figures[key]["interval"]} for key in SHOWN}
@@ -115,6 +115,15 @@ def tell(metrics: Path, bundle: Path) -> None:
     rows = "\n".join(f"| {look['what'][key]} | {with_interval(key)} |" for key in SHOWN)
     card.write_text(f"{text}\n\n## On real scans\n\n{sentence}\n\n| | stack |\n|---|---|\n{rows}\n", encoding="utf-8")
     seal(replace(spec, metrics={**(spec.metrics or {}), "external_check": check}), bundle)
+
+
+def _meaning(found: float, wrong: float) -> str:
+    # What a reader of an answer should take from the two shares; the limits are those of a useful test.
+    if wrong > 0.5:
+        return "Its probabilities run too high on real scans: a yes alone means little until it is calibrated."
+    if found < 0.5:
+        return "Its probabilities run too low on real scans: a no alone means little until it is calibrated."
+    return "Its probabilities have not been calibrated on real scans."
 
 
 def _write_line(reason: str, evaluation, n: int) -> None:  # type: ignore[no-untyped-def]

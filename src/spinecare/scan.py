@@ -216,6 +216,8 @@ class Truth:
         Per level, bool (rows, cols) in pixels of the scan.
     polygons
         Per level, (points, 2) box as an operator would place it, (row, col) in scan pixels.
+    parts
+        uint8 (rows, cols) in pixels of the scan: 0 nothing, 1-4 L1-L4, 5 spine above L1, 6 L5 and sacrum.
     t_score, label
         From the measured L1-L4 BMD.
     """
@@ -230,6 +232,7 @@ class Truth:
     cobb_deg: float = 0.0
     fracture_grade: dict[str, int] = field(default_factory=dict)
     artefacts: tuple[str, ...] = ()
+    parts: UInt8 | None = None
 
 
 @dataclass(frozen=True)

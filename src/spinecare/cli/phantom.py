@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spinecare.cli.files import picture_to_write
+from spinecare.cli.progress import SECONDS_BETWEEN_LINES
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 
@@ -30,11 +31,15 @@ def make(
     n: Annotated[int, typer.Option(min=1, help="How many people.")] = 1000,
     seed: Seed = 1,
     style: StyleOption = "hologic",
-    balance: Annotated[bool, typer.Option("--balance", help="Classes equally often, with weights.")] = False,
-    truth_only: Annotated[bool, typer.Option("--truth-only", help="People without pictures.")] = False,
+    balance: Annotated[bool, typer.Option("--balance", help="Classes equally often, with sampling weights.")] = False,
+    truth_only: Annotated[
+        bool, typer.Option("--truth-only", help="People without pictures; the scanner's error is estimated.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all processors if not given.")] = None,
 ) -> None:
-    """Draw virtual patients: pictures, manifest.csv and truth.csv."""
+    """Draw virtual patients: pictures or DICOM, label maps of the spine, manifest.csv and truth.csv."""
+    import time
+
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -46,10 +51,13 @@ def make(
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task("virtual patients", total=n)
+            told = time.monotonic()
 
             def step(done: int, total: int) -> None:
+                nonlocal told
                 bar.update(task, completed=done)
-                if not console.is_terminal and (done % 500 == 0 or done == total):
+                if not console.is_terminal and (done == total or time.monotonic() - told >= SECONDS_BETWEEN_LINES):
+                    told = time.monotonic()
                     typer.echo(f"{done} of {total} virtual patients", err=True)
 
             path = make_cohort(n, seed, style, out, balance, truth_only, workers, step)  # type: ignore[arg-type]
@@ -69,7 +77,7 @@ def show(
     seed: Seed = 1,
     style: StyleOption = "hologic",
     balance: Annotated[bool, typer.Option("--balance", help="Classes equally often.")] = False,
-    truth: Annotated[bool, typer.Option("--truth", help="Draw the true level boxes and bone masks.")] = False,
+    truth: Annotated[bool, typer.Option("--truth", help="Draw the true boxes and parts of the spine.")] = False,
     overlay: Annotated[bool, typer.Option(help="Burn in the operator's ROI (hologic).")] = True,
 ) -> None:
     """Draw a contact sheet of virtual patients."""

@@ -1,8 +1,16 @@
-"""Who the virtual patients are: sex, age, body, bone, as NHANES measured them.
+"""Who the virtual patients are: sex, age, body, bone, fat, degeneration, as NHANES measured them.
 
-Logarithms of height, weight, four BMD and four areas are jointly normal about a mean that bends with
-age (knots) and shifts with ethnicity, one covariance a sex. The numbers stand in
-`tables/population.json`, made by `fit_nhanes`.
+Height, weight, four BMD and four areas are tied by a Gaussian copula, one correlation a sex. The logarithm of each is
+a mean and a spread that bend with age (knots), shifted by ethnicity, times a standard sinh-arcsinh variate (Jones and
+Pewsey 2009, Biometrika 96:761, doi 10.1093/biomet/asp053) that keeps its skew and tails. What NHANES' readers threw
+out for degeneration is a multivariate probit by sex, age and level. The numbers stand in `tables/population.json`,
+made by `spinecare.phantom.nhanes`.
+
+`bmd` follows people whose four levels NHANES' readers accepted; `degeneration` comes on top. In a clinic levels with
+degeneration are not always excluded, so here they stay in the scan and in its T-score.
+
+What NHANES measured holds its own scanners' errors and the mild degeneration of accepted levels; both are in `bmd`'s
+spread and not taken out, so what the simulated scanner adds makes measured BMD a little wider than in NHANES.
 """
 
 from __future__ import annotations
@@ -11,14 +19,14 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from spinecare.errors import PhantomError
-from spinecare.scan import LABELS, Label
+from spinecare.scan import Label
 
 Float = npt.NDArray[np.float64]
 
@@ -26,19 +34,39 @@ FEATURES: tuple[str, ...] = (
     "height_cm", "weight_kg",
     "bmd_l1", "bmd_l2", "bmd_l3", "bmd_l4", "area_l1", "area_l2", "area_l3", "area_l4",
 )  # fmt: skip
-ETHNICITIES: dict[int, str] = {
-    1: "mexican_american", 2: "other_hispanic", 3: "white", 4: "black", 6: "asian", 7: "other",
-}  # fmt: skip
+ETHNICITIES: tuple[str, ...] = ("mexican_american", "other_hispanic", "white", "black", "asian", "other")
 
-# A clinic's mix, not the country's: who is sent to a densitometer.
+# A clinic's mix, not the country's: who is sent to a densitometer (share, from age, to age).
 SHARE_OF_WOMEN = 0.72
 AGE_GROUPS: tuple[tuple[float, float, float], ...] = ((0.10, 20, 50), (0.85, 50, 85), (0.05, 80, 90))
 
-# What the scanner adds to bone: fat that is not the same over and beside the spine shifts the whole baseline
-# (Tothill and Pye 1992, Br J Radiol 65:807: about 0.03-0.06 g/cm2 in vivo), and each level has its own
-# positioning error (ISCD: short-term precision of 1-2 %).
-BASELINE_SD_G_CM2 = 0.025
-LEVEL_ERROR_SHARE = 0.012
+# NHANES' complete cases: 14.2 to 64.7 kg/m2.
+BMI_RANGE = (14.0, 65.0)
+
+# What a level's degeneration adds to its BMD, g/cm2. A level that a reader would throw out has at least REJECTED_FROM.
+# Osteophytes and osteochondrosis: up to +14 % (Rand 1997, Calcif Tissue Int 60:430, doi 10.1007/s002239900258); facet
+# sclerosis, grades 2 and 3: +0.03 to +0.28 and +0.25 to +0.47 g/cm2 in elderly men (Drinka 1992, Calcif Tissue Int
+# 50:507). So here: 0.07 at the reader's threshold, twice that one SD of severity above it, a tenth one SD below.
+REJECTED_FROM_G_CM2 = 0.07
+GROWTH_ABOVE, GROWTH_BELOW = 0.7, 2.3  # per SD of severity
+SEVERITY_NOISE = 0.25
+MOST_ADDED_G_CM2 = 0.60
+# NHANES 2017-2020 scanned nobody under 50. Degeneration begins earlier and is rare at 20 (assumed): the threshold
+# rises by this many SD for each year under 50, on top of its own slope.
+YOUNG_THRESHOLD_PER_YEAR = 0.03
+
+# Whole-body fat from BMI, age and sex, white and black adults (Gallagher 2000, Am J Clin Nutr 72:694; standard error
+# of estimate 2.8-5.4 %): 64.5 - 848/BMI + 0.079 age - 16.4 m + 0.05 m age + 39.0 m/BMI, m = 1 in men. The trunk's
+# fraction is taken as the body's; bone mineral, 4 % of the mass, is not soft tissue.
+FAT_SHARE_SD = 0.045
+SOFT_SHARE_OF_MASS = 0.96
+
+# How much thicker fat is over the spine than beside it: SD 8 mm at BMI 22, growing by 0.55 mm per kg/m2. With ICRU-44
+# adipose and muscle, xraydb's mass attenuation and hydroxyapatite, 1 mm of fat instead of muscle reads as -0.0040 g/cm2
+# (for 38/70 to 50/85 keV within 1 %), so the SD is about 0.05 g/cm2: published uncertainties from CT and cadavers are
+# around 0.06 (Tothill and Pye 1992, Br J Radiol 65:807; Tothill 2014, J Clin Densitom 17:91,
+# doi 10.1016/j.jocd.2013.02.008). The mean is 0: NHANES' BMD already holds the average person's fat.
+FAT_UNEVEN_SD_MM, FAT_UNEVEN_PER_BMI_MM, FAT_UNEVEN_BMI, FAT_UNEVEN_LEAST_MM = 8.0, 0.55, 22.0, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +78,14 @@ class People:
     age_years, height_cm, weight_kg
         float64 (n,).
     bmd, area, degeneration
-        float64 (n, 4), L1 first: bone as drawn (g/cm2, Hologic scale), projected area (cm2), and what
-        degeneration adds (g/cm2).
-    measured
-        float64 (n, 4): BMD as the simulated scanner reads it, g/cm2.
-    baseline
-        float64 (n,): the part of `measured` that is the scanner's error of the soft-tissue baseline, g/cm2.
+        float64 (n, 4), L1 first: bone as drawn (g/cm2, Hologic scale), projected area (cm2), and what degeneration
+        adds to the apparent BMD (g/cm2).
     texture
         float64 (n,), standard normal: trabecular coarseness that BMD does not explain.
+    fat_share
+        float64 (n,): fraction by mass of the trunk's soft tissue that is fat.
+    fat_uneven_mm
+        float64 (n,), signed: how much thicker fat is over the spine than beside it.
     """
 
     sex: npt.NDArray[np.str_]
@@ -68,33 +96,22 @@ class People:
     bmd: Float
     area: Float
     degeneration: Float
-    measured: Float
-    baseline: Float
     texture: Float
+    fat_share: Float
+    fat_uneven_mm: Float
 
     def __len__(self) -> int:
         return len(self.age_years)
 
     @property
+    def bmi(self) -> Float:
+        """float64 (n,): body mass index, kg/m2."""
+        return np.asarray(self.weight_kg / (self.height_cm / 100) ** 2)
+
+    @property
     def bmd_total(self) -> Float:
         """float64 (n,): L1-L4 BMD as drawn, content over area, g/cm2."""
         return np.asarray((self.bmd * self.area).sum(1) / self.area.sum(1))
-
-    @property
-    def bmd_measured_total(self) -> Float:
-        """float64 (n,): L1-L4 BMD as measured, g/cm2."""
-        return np.asarray((self.measured * self.area).sum(1) / self.area.sum(1))
-
-    @property
-    def t_score(self) -> Float:
-        """float64 (n,): from the measured L1-L4 BMD."""
-        reference = t_reference()
-        return np.asarray((self.bmd_measured_total - reference["mean_g_cm2"]) / reference["sd_g_cm2"])
-
-    @property
-    def label(self) -> npt.NDArray[np.str_]:
-        """The class of each person, from the measured T-score."""
-        return np.array([str(label_of(t)) for t in self.t_score])
 
     def person(self, i: int) -> People:
         """The i-th person alone, as a table of one row."""
@@ -108,6 +125,23 @@ def label_of(t_score: float) -> Label:
     return Label.LOW_BONE_MASS if t_score < -1.0 else Label.NORMAL
 
 
+def t_score_of(bmd_total: npt.ArrayLike) -> Float:
+    """The T-score of total L1-L4 BMD by the one young-adult reference for both sexes (`t_reference`).
+
+    Parameters
+    ----------
+    bmd_total
+        L1-L4 BMD in g/cm2 on the Hologic scale, any shape.
+
+    Returns
+    -------
+    ndarray
+        float64, the same shape: SDs from the young-adult mean.
+    """
+    reference = t_reference()
+    return np.asarray((np.asarray(bmd_total, float) - reference["mean_g_cm2"]) / reference["sd_g_cm2"])
+
+
 @cache
 def _table(name: str) -> dict[str, Any]:
     text = (resources.files("spinecare.phantom") / "tables" / f"{name}.json").read_text(encoding="utf-8")
@@ -116,13 +150,89 @@ def _table(name: str) -> dict[str, Any]:
 
 
 def t_reference() -> dict[str, Any]:
-    """The young-adult reference of the T-score with its source (mean_g_cm2, sd_g_cm2)."""
+    """The young-adult reference of the T-score with its name, version and source (mean_g_cm2, sd_g_cm2)."""
     return _table("t_reference")
 
 
 def population_table() -> dict[str, Any]:
-    """The fitted population with its source, as `fit_nhanes` made it."""
+    """The fitted population with its source and version, as `spinecare.phantom.nhanes` made it."""
     return _table("population")
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """One sex's part of the population table as arrays (f = 10 features, k = age knots, e = ethnicities)."""
+
+    knots: Float  # (k,) years
+    log_mean: Float  # (f, k)
+    spread: Float  # (f, k)
+    shape: Float  # (2, f): skew and tail of the sinh-arcsinh variate
+    shape_mean: Float  # (f,): of that variate
+    shape_sd: Float  # (f,)
+    ethnicity_shift: Float  # (e, f)
+    decades: Float  # (d,): first year of each decade that has its own ethnic mix
+    ethnicity_share: Float  # (d, e)
+    root: Float  # (f, f): root @ root.T is the copula's correlation
+    threshold_65: Float  # (4,): SD of liability above which a reader throws the level out, at 65
+    threshold_per_decade: Float  # (4,)
+    liability_root: Float  # (4, 4)
+
+    def values(self, z: Float, age: Float, ethnicity: npt.NDArray[np.intp]) -> Float:
+        """float64 (n, f): the features of people with copula scores z (n, f), ages (n,) and ethnicities (n,)."""
+        place = np.interp(age, self.knots, np.arange(len(self.knots)))
+        left = np.minimum(place.astype(int), len(self.knots) - 2)
+        part = (place - left)[:, None]
+        mean = (1 - part) * self.log_mean.T[left] + part * self.log_mean.T[left + 1]
+        spread = (1 - part) * self.spread.T[left] + part * self.spread.T[left + 1]
+        variate = (sinh_arcsinh(z, *self.shape) - self.shape_mean) / self.shape_sd
+        return np.asarray(np.exp(mean + self.ethnicity_shift[ethnicity] + spread * variate))
+
+    def threshold(self, age: Float) -> Float:
+        """float64 (n, 4): the liability above which a reader would throw the level out."""
+        line = self.threshold_65 + (age[:, None] - 65) / 10 * self.threshold_per_decade
+        return np.asarray(line + YOUNG_THRESHOLD_PER_YEAR * np.maximum(50 - age, 0)[:, None])
+
+
+def sinh_arcsinh(z: Float, skew: npt.ArrayLike, tail: npt.ArrayLike) -> Float:
+    """sinh((asinh z + skew) / tail) (Jones and Pewsey 2009): 0 and 1 give z back, a tail below 1 is heavier."""
+    return np.asarray(np.sinh((np.arcsinh(z) + np.asarray(skew)) / np.asarray(tail)))
+
+
+def shape_moments(skew: npt.ArrayLike, tail: npt.ArrayLike) -> tuple[Float, Float]:
+    """Mean and SD of `sinh_arcsinh` of a standard normal variate, float64 in the shape of `skew` and `tail`."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(48)
+    weights = weights / weights.sum()
+    at_nodes = sinh_arcsinh(nodes.reshape(-1, *[1] * np.ndim(skew)), skew, tail)
+    mean = np.tensordot(weights, at_nodes, 1)
+    return np.asarray(mean), np.sqrt(np.tensordot(weights, (at_nodes - mean) ** 2, 1))
+
+
+def margins_of(table: dict[str, Any], sex: str) -> Margins:
+    """One sex's numbers of a population table, ready to draw from."""
+    own = table["sex"][sex]
+    reader = own["reader"]
+    shape = np.array(own["shape"], float).T
+    shape_mean, shape_sd = shape_moments(*shape)
+    return Margins(
+        knots=np.array(table["age_knots"], float),
+        log_mean=np.array(own["log_mean"], float),
+        spread=np.array(own["spread"], float),
+        shape=shape,
+        shape_mean=shape_mean,
+        shape_sd=shape_sd,
+        ethnicity_shift=np.array([own["ethnicity_shift"][name] for name in ETHNICITIES], float),
+        decades=np.array(table["decades"], float),
+        ethnicity_share=np.array([[row[name] for name in ETHNICITIES] for row in own["ethnicity_share"]], float),
+        root=np.linalg.cholesky(np.array(own["correlation"], float)),
+        threshold_65=-ndtri(np.array(reader["share_at_65"], float)),
+        threshold_per_decade=np.array(reader["threshold_per_decade"], float),
+        liability_root=np.linalg.cholesky(np.array(reader["correlation"], float)),
+    )
+
+
+@cache
+def _margins(sex: str) -> Margins:
+    return margins_of(population_table(), sex)
 
 
 def draw_people(rng: np.random.Generator, n: int) -> People:
@@ -142,148 +252,88 @@ def draw_people(rng: np.random.Generator, n: int) -> People:
     """
     if n < 1:
         raise PhantomError(f"Cannot draw {n} people. Ask for at least one.")
-    table = population_table()
     women = rng.random(n) < SHARE_OF_WOMEN
     share, low, high = (np.array(column) for column in zip(*AGE_GROUPS, strict=True))
     group = rng.choice(len(share), size=n, p=share)
     age = rng.uniform(low[group], high[group])
-    names = list(table["ethnicity_share"])
-    ethnicity = rng.choice(len(names), size=n, p=list(table["ethnicity_share"].values()))
-    normal = rng.standard_normal((n, len(FEATURES)))
-    values = np.empty((n, len(FEATURES)))
-    for sex, chosen in (("F", women), ("M", ~women)):
-        fitted = table["sex"][sex]
-        means = np.array([np.interp(age[chosen], table["age_knots"], column) for column in fitted["log_mean"]]).T
-        shift = np.array([fitted["ethnicity_shift"][name] for name in names])[ethnicity[chosen]]
-        factor = np.linalg.cholesky(np.array(fitted["log_covariance"]))
-        residual = normal[chosen] @ factor.T
-        residual[:, 2:6] *= np.interp(age[chosen], table["age_knots"], fitted["bmd_spread"])[:, None]
-        values[chosen] = np.exp(means + shift + residual)
-    bmd = values[:, 2:6]
-    degeneration = _degeneration(rng, age, women)
-    baseline = BASELINE_SD_G_CM2 * rng.standard_normal(n)
-    error = LEVEL_ERROR_SHARE * bmd * rng.standard_normal((n, 4))
-    return People(
-        sex=np.where(women, "F", "M"),
-        ethnicity=np.array(names)[ethnicity],
-        age_years=age,
-        height_cm=values[:, 0],
-        weight_kg=values[:, 1],
-        bmd=bmd,
-        area=values[:, 6:],
-        degeneration=degeneration,
-        measured=np.maximum(bmd + degeneration + baseline[:, None] + error, 0.15),
-        baseline=baseline,
-        texture=rng.standard_normal(n),
-    )
+    return draw_given(rng, women, age)
 
 
-def _degeneration(rng: np.random.Generator, age: Float, women: npt.NDArray[np.bool_]) -> Float:
-    # Grows from about 45, more in men and downwards, and unevenly: most people have little, few much. Levels
-    # that NHANES' readers excluded for it (code 6) are not in the fitted means, so it is added here.
-    risk = np.clip((age - 45) / 35, 0.0, 1.2) * np.where(women, 0.8, 1.2)
-    burden = rng.gamma(0.8, 1.0, len(age)) * risk
-    spread = rng.gamma(1.0, 1.0, (len(age), 4)) * np.array([0.6, 0.8, 1.1, 1.4])
-    return np.asarray(np.minimum(0.035 * burden[:, None] * spread, 0.45))
-
-
-def draw_of_class(rng: np.random.Generator, label: Label) -> People:
-    """Draw one person of the class, by drawing people until one belongs to it (a table of one row)."""
-    for _ in range(200):
-        people = draw_people(rng, 128)
-        found = np.flatnonzero(people.label == str(label))
-        if len(found):
-            return people.person(int(found[0]))
-    raise PhantomError(f"No person of class {label} among 25,600: the population table is not what it should be.")
-
-
-@cache
-def prevalence(n: int = 40_000) -> dict[Label, float]:
-    """The share of each class among the people that `draw_people` draws, from n of them, always the same."""
-    labels = draw_people(np.random.default_rng(0), n).label
-    return {label: float(np.mean(labels == str(label))) for label in LABELS}
-
-
-# Young adults, whom NHANES 2017-2020 did not scan: mean and SD of total L1-L4 BMD by decade (NHANES,
-# PMC12995607, table 3), at the decades' middle ages, g/cm2.
-YOUNG_AGES: tuple[float, ...] = (25.0, 35.0, 45.0)
-YOUNG_TOTAL_BMD: dict[str, tuple[float, ...]] = {"F": (1.064, 1.065, 1.056), "M": (1.057, 1.042, 1.051)}
-YOUNG_SD_BMD: dict[str, tuple[float, ...]] = {"F": (0.106, 0.110, 0.134), "M": (0.110, 0.117, 0.129)}
-
-
-def fit_nhanes(folder: Path) -> dict[str, Any]:
-    """Fit the population table from the SAS transport files of NHANES 2017-March 2020.
-
-    `python -m spinecare.phantom.population FOLDER OUT.json` writes what this returns.
+def draw_given(rng: np.random.Generator, women: npt.NDArray[np.bool_], age_years: Float) -> People:
+    """Draw people of given sex and age.
 
     Parameters
     ----------
-    folder
-        Holds P_DXXSPN.XPT, P_DEMO.XPT and P_BMX.XPT.
-
-    Returns
-    -------
-    dict
-        As in `tables/population.json`: unweighted complete cases (four valid levels).
+    rng
+        Where the randomness comes from.
+    women
+        bool (n,): True for a woman, False for a man.
+    age_years
+        float64 (n,).
 
     Raises
     ------
     PhantomError
-        When a file is missing.
+        When the two differ in length.
     """
-    import pandas as pd
-
-    files = [folder / f"P_{name}.XPT" for name in ("DXXSPN", "DEMO", "BMX")]
-    if missing := [file.name for file in files if not file.is_file()]:
-        raise PhantomError(f"{', '.join(missing)} not in {folder}. Fetch it from the NHANES 2017-March 2020 pages.")
-    spine, people, body = (pd.read_sas(file).round(4) for file in files)  # SAS transport zeros read as 5.4e-79
-    frame = spine.merge(people, on="SEQN").merge(body, on="SEQN")
-    columns = ["BMXHT", "BMXWT", *(f"DXXL{i}BMD" for i in range(1, 5)), *(f"DXXL{i}A" for i in range(1, 5))]
-    frame = frame[frame["DXXOSBCC"] == 0].dropna(subset=columns)
-    frame = frame[(frame[columns] > 0).all(axis=1)]
-    log = np.log(frame[columns].to_numpy(float))
-    age = frame["RIDAGEYR"].to_numpy(float)
-    ethnicity = frame["RIDRETH3"].to_numpy(int)
-    knots = np.array([52.0, 58.0, 65.0, 73.0, 80.0])
-    out: dict[str, Any] = {
-        "source": "NHANES 2017-March 2020 (CDC/NCHS, US public domain): P_DXXSPN, P_DEMO, P_BMX; unweighted "
-        "complete cases, ages 50+; ages 20-49: total BMD by decade from PMC12995607 table 3, levels in the "
-        "proportions at 52",
-        "version": "1",
-        "features": list(FEATURES),
-        "age_knots": [*YOUNG_AGES, *knots.tolist()],
-        "ethnicity_share": {name: round(float(np.mean(ethnicity == code)), 4) for code, name in ETHNICITIES.items()},
-        "sex": {},
-    }
-    total = sum(out["ethnicity_share"].values())
-    out["ethnicity_share"] = {k: v / total for k, v in out["ethnicity_share"].items()}
-    for sex, code in (("F", 2), ("M", 1)):
-        chosen = frame["RIAGENDR"].to_numpy(int) == code
-        y, a, e = log[chosen], age[chosen], ethnicity[chosen]
-        hats = np.array([np.interp(a, knots, row) for row in np.eye(len(knots))]).T
-        groups = np.array([e == k for k in ETHNICITIES], float).T
-        design = np.hstack([hats, groups - groups.mean(0)])
-        beta, *_ = np.linalg.lstsq(design, y, rcond=None)
-        old, shift = beta[: len(knots)], beta[len(knots) :]
-        residual = y - design @ beta
-        areas = np.exp(old[0, 6:])
-        total_52 = float((np.exp(old[0, 2:6]) * areas).sum() / areas.sum())
-        young_cv = np.array(YOUNG_SD_BMD[sex]) / np.array(YOUNG_TOTAL_BMD[sex])
-        young = np.repeat(old[:1], len(YOUNG_AGES), axis=0)
-        # The published mean of a lognormal is its median times exp(cv^2 / 2).
-        young[:, 2:6] += np.log(np.array(YOUNG_TOTAL_BMD[sex]) / total_52 / np.exp(young_cv**2 / 2))[:, None]
-        scale = young_cv / residual[:, 2:6].mean(1).std()
-        out["sex"][sex] = {
-            "n": int(chosen.sum()),
-            "log_mean": np.vstack([young, old]).T.round(4).tolist(),
-            "ethnicity_shift": dict(zip(ETHNICITIES.values(), shift.round(4).tolist(), strict=True)),
-            "bmd_spread": [*scale.round(3).tolist(), *[1.0] * len(knots)],
-            "log_covariance": np.cov(residual.T).round(6).tolist(),
-        }
-    return out
+    age = np.asarray(age_years, float)
+    if women.shape != age.shape or age.ndim != 1:
+        raise PhantomError(f"Sex {women.shape} and age {age.shape} must be two columns of one length.")
+    n = len(age)
+    pick = rng.random(n)
+    scores = rng.standard_normal((n, len(FEATURES)))
+    liabilities = rng.standard_normal((n, 4))
+    steepness = np.exp(SEVERITY_NOISE * rng.standard_normal((n, 4)))
+    texture, fat, uneven = rng.standard_normal((3, n))
+    values = np.empty((n, len(FEATURES)))
+    severity = np.empty((n, 4))
+    ethnicity = np.empty(n, np.intp)
+    for sex, chosen in (("F", women), ("M", ~women)):
+        if not chosen.any():
+            continue
+        margins = _margins(sex)
+        decade = np.clip(np.searchsorted(margins.decades, age[chosen], side="right") - 1, 0, None)
+        cumulative = margins.ethnicity_share.cumsum(1)[:, :-1]
+        ethnicity[chosen] = (pick[chosen, None] > cumulative[decade]).sum(1)
+        values[chosen] = margins.values(scores[chosen] @ margins.root.T, age[chosen], ethnicity[chosen])
+        severity[chosen] = liabilities[chosen] @ margins.liability_root.T - margins.threshold(age[chosen])
+    square = (values[:, 0] / 100) ** 2
+    weight = np.clip(values[:, 1], BMI_RANGE[0] * square, BMI_RANGE[1] * square)
+    bmi = weight / square
+    uneven_sd = np.maximum(FAT_UNEVEN_SD_MM + FAT_UNEVEN_PER_BMI_MM * (bmi - FAT_UNEVEN_BMI), FAT_UNEVEN_LEAST_MM)
+    return People(
+        sex=np.where(women, "F", "M"),
+        ethnicity=np.array(ETHNICITIES)[ethnicity],
+        age_years=age,
+        height_cm=values[:, 0],
+        weight_kg=weight,
+        bmd=values[:, 2:6],
+        area=values[:, 6:],
+        degeneration=added_by(severity * steepness),
+        texture=texture,
+        fat_share=np.clip(fat_share_of(bmi, age, women) + FAT_SHARE_SD * fat, 0.06, 0.65),
+        fat_uneven_mm=uneven_sd * uneven,
+    )
 
 
-if __name__ == "__main__":
-    import sys
+def added_by(severity: Float) -> Float:
+    """What degeneration adds, g/cm2, from its severity in SD; 0 is where a reader would throw the level out."""
+    growth = np.where(severity > 0, GROWTH_ABOVE, GROWTH_BELOW)
+    return np.asarray(np.minimum(REJECTED_FROM_G_CM2 * np.exp(growth * severity), MOST_ADDED_G_CM2))
 
-    Path(sys.argv[2]).write_text(json.dumps(fit_nhanes(Path(sys.argv[1])), indent=1) + "\n", encoding="utf-8")
+
+def fat_share_of(bmi: Float, age_years: Float, women: npt.NDArray[np.bool_]) -> Float:
+    """Expected fraction of fat in the trunk's soft tissue (Gallagher 2000, Am J Clin Nutr 72:694).
+
+    Parameters
+    ----------
+    bmi
+        float64 (n,), kg/m2.
+    age_years
+        float64 (n,).
+    women
+        bool (n,).
+    """
+    man = np.where(women, 0.0, 1.0)
+    percent = 64.5 - 848 / bmi + 0.079 * age_years - 16.4 * man + 0.05 * man * age_years + 39.0 * man / bmi
+    return np.asarray(percent / 100 / SOFT_SHARE_OF_MASS)
