@@ -34,7 +34,7 @@ TOPICS: dict[str, str] = {
     "physics": "benchmarks.phantom.physics",
     "classes": "benchmarks.phantom.classes",
     "realness": "benchmarks.phantom.realness",
-    "levels": "benchmarks.levels",
+    "levels": "benchmarks.phantom.levels",
     "model": "benchmarks.phantom.model",
     "speed": "benchmarks.phantom.speed",
 }
