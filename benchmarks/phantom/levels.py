@@ -1,4 +1,4 @@
-"""Levels on real scans, the overlay taken off: the bundle's network, learnt on virtual patients, and image processing."""
+"""Levels on real scans, the overlay taken off: the bundle's network, from virtual patients, and image processing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def rows() -> list[Row]:
     n = whole["scans"]
     return [
         Row(
-            f"levels from the image alone, {n} real crops, yellow lines taken off first: scans with all five boundaries "
-            "within 15 % of a level's height",
+            f"levels from the image alone, {n} real crops, yellow lines taken off first: scans with all five "
+            "boundaries within 15 % of a level's height",
             f"{AT_LEAST:.0%}",
             told("all_five_within"),
             whole["all_five_within"]["share"] >= AT_LEAST,

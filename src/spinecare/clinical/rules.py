@@ -111,10 +111,10 @@ def _density(scan: Scan) -> tuple[str, ...]:
 def _levels(levels: tuple[Level, ...]) -> tuple[str, ...]:
     if all(level.source == "operator_roi" for level in levels):
         return ()
-    # How often: benchmarks/levels.py, 28 of the 128 unique scans of spine_dxa.
+    # How often: benchmarks/levels.py, 21 of the 114 unique scans of spine_dxa whose levels the network tells.
     return (
-        "The levels L1-L4 were found by image processing and not set by an operator: check them. On real scans about "
-        "one in five is counted a level too high or too low.",
+        "The levels L1-L4 were found from the picture alone and not set by an operator: check them. On real scans "
+        "about one in five is counted a level too high or too low.",
     )
 
 
