@@ -35,6 +35,7 @@ TOPICS: dict[str, str] = {
     "classes": "benchmarks.phantom.classes",
     "realness": "benchmarks.phantom.realness",
     "levels": "benchmarks.phantom.levels",
+    "real": "benchmarks.phantom.real",
     "model": "benchmarks.phantom.model",
     "speed": "benchmarks.phantom.speed",
 }
