@@ -28,9 +28,9 @@ def rows() -> list[Row]:
             f"aim {AIM:.2f} and {AIM_NORMAL:.2f}",
             f"{shown('auc')}; {shown('auc_normal_vs_osteoporosis')}",
             values[0] >= AIM and values[1] >= AIM_NORMAL,
-            "Overlay geometry alone: .665 and .72; a thumbnail trained on real scans: .746 and .833 (issue 3). Sensitivity "
-            f"{shown('recall')}, specificity {shown('specificity')}, calibration slope {shown('calibration_slope')}. The "
-            "looks are counted in docs/looks.md; this reads what the last one left in the bundle.",
+            "Overlay geometry alone: .665 and .72; a thumbnail trained on real scans: .746 and .833 (issue 3). "
+            f"Sensitivity {shown('recall')}, specificity {shown('specificity')}, calibration slope "
+            f"{shown('calibration_slope')}. Looks are counted in docs/looks.md; the last is in the bundle.",
         )
     ]
 
