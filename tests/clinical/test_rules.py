@@ -75,10 +75,10 @@ def test_age(age: float | None, words: str | None) -> None:
 
 def test_what_is_not_known_is_said_and_what_is_known_is_not() -> None:
     known = said(some_scan(), source="operator_roi")
-    for words in ("sex is not known", "spacing is not known", "image processing", "population with"):
+    for words in ("sex is not known", "spacing is not known", "picture alone", "population with"):
         assert words not in known
     unknown = some_scan(patient=Patient("x"), spacing_mm=None)
-    for words in ("sex is not known", "spacing is not known", "image processing"):
+    for words in ("sex is not known", "spacing is not known", "picture alone"):
         assert words in said(unknown)
 
 
@@ -86,7 +86,7 @@ def test_one_level_not_set_by_an_operator_is_enough_for_its_warning() -> None:
     levels = four_levels(source="operator_roi")
     mixed = (*levels[:3], replace(levels[3], source="image_processing"))
     text = "\n".join(warnings(some_scan().patient, some_scan(), mixed, SPEC))
-    assert "image processing" in text
+    assert "picture alone" in text
 
 
 def test_a_grey_picture_is_no_bmd_and_a_bmd_map_is_one() -> None:
