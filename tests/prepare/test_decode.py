@@ -102,6 +102,14 @@ def test_sure_shares_move_no_further_than_evenness_pays(heights: list[int], firs
     assert np.abs(found - cut).max() <= price / wrong_row + 1e-3
 
 
+@pytest.mark.parametrize("heights", [[36, 36, 36, 36], [30, 32, 34, 36], [44, 44, 46, 46], [40, 38, 42, 41]])
+def test_the_cut_of_sure_shares_of_usual_heights_is_right_within_three_rows(heights: list[int]) -> None:
+    cut = 20 + np.concatenate([[0], np.cumsum(heights)])
+    found = best_cut(np.eye(6)[np.searchsorted(cut, np.arange(WORK_ROWS), side="right")])
+    assert found is not None
+    assert np.abs(found - cut).max() <= 3
+
+
 def test_the_cut_is_the_best_of_all_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against every cut of a small problem, tried one by one."""
     heights = np.array([3, 4, 5])

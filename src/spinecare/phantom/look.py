@@ -24,7 +24,8 @@ class Look:
         al. 1989, Eur J Radiol 9:75).
     shell_mm, endplate_mm, arch_mm
         Thickness of compact bone: the body's wall 0.3-0.5, endplates 0.5-0.8 (Silva et al. 1994, Bone 15:409;
-        Edwards et al. 2001, Spine 26:218), the arch about 1.
+        Edwards et al. 2001, Spine 26:218), the arch about 1. Drawn thinner than that (see `Look.draw`): with the
+        thicknesses of the papers the shells outshine the core beside real pictures of this sharpness.
     arch_core_g_cm3
         Trabecular bone inside the arch.
     coarse, contrast, upright
