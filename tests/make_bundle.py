@@ -32,12 +32,12 @@ CHANNELS = 4
 TINY_LEVELS = LevelsSpec(
     "levels.onnx", 64, 48, least_agreement=0.3, surest=0.8, trained_on="nothing: for tests", metrics={}
 )
-MEMBERS = ("cnn", "vgg16", "resnet")
+NETWORKS = ("cnn", "vgg16", "resnet")
 
 
 def tiny_spec(**changes: Any) -> BundleSpec:
     """The spec of the tiny bundle, with some fields changed."""
-    third = np.eye(3) / len(MEMBERS)
+    third = np.eye(3) / len(NETWORKS)
     spec = BundleSpec(
         name="spinecare-tiny",
         version="0.0.1",
@@ -47,7 +47,7 @@ def tiny_spec(**changes: Any) -> BundleSpec:
             MemberSpec("vgg16", "deep", "vgg16.onnx"),
             MemberSpec("resnet", "deep_forest", "resnet.onnx", forest="resnet_forest.onnx"),
         ),
-        stack=StackSpec(MEMBERS, tuple(map(tuple, np.hstack([third] * 3).tolist())), (0.0, 0.0, 0.0)),
+        stack=StackSpec(NETWORKS, tuple(map(tuple, np.hstack([third] * 3).tolist())), (0.0, 0.0, 0.0)),
         calibration=CalibrationSpec(1.2),
         prevalence={"normal": 0.4, "low_bone_mass": 0.35, "osteoporosis": 0.25},
         assumed_prevalence={"normal": 0.4, "low_bone_mass": 0.4, "osteoporosis": 0.2},
@@ -68,7 +68,7 @@ def make_bundle(folder: Path, **changes: Any) -> Path:
     size = (spec.prepare.height, spec.prepare.width)
     rng = np.random.default_rng(2)
     heads: dict[str, np.ndarray] = {}
-    for name in MEMBERS:
+    for name in NETWORKS:
         kernel = rng.normal(size=(CHANNELS, 1, 3, 3)).astype(np.float32)
         weight = rng.normal(size=(3, CHANNELS)).astype(np.float32)
         bias = rng.normal(scale=0.1, size=3).astype(np.float32)

@@ -85,7 +85,7 @@ def test_with_a_level_network_its_content_decides_what_is_kept(tmp_path: Path, m
     (levels / "levels.json").write_text(json.dumps(asdict(TINY_LEVELS)))
     asked: list[str] = []
 
-    def see(path: str, settings: PrepareSettings, levels: str | None = None) -> data.Seen:
+    def see(path: str, settings: PrepareSettings, levels: str | None = None, **how: bool) -> data.Seen:
         grey = np.zeros((224, 224), np.float32)
         grey[:, 80:144] = 0.9
         located = data._locator(levels)(grey, np.ones(grey.shape, dtype=np.bool_))

@@ -18,13 +18,13 @@ from spinecare.learn.export import (
     to_int8,
 )
 from spinecare.learn.fit import predict
-from spinecare.learn.members import MEMBERS, build
+from spinecare.learn.networks import NETWORKS, build
 from spinecare.runtime.stack import softmax
 
 SMALL = {"cnn": {"width": 8}, "vgg16": {"width": 8}, "resnet": {"width": 16, "blocks": (1, 1, 1, 1)}}
 
 
-@pytest.mark.parametrize("name", list(MEMBERS))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_onnx_runtime_says_what_torch_says(name: str, tmp_path: Path, pictures: Pictures) -> None:
     torch.manual_seed(0)
     net = build(name, SMALL[name] | ({"frozen": 2} if name == "vgg16" else {}))

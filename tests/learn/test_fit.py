@@ -10,8 +10,8 @@ import torch
 from spinecare.errors import TrainingError
 from spinecare.learn.data import Pictures
 from spinecare.learn.fit import History, fit, logits_of
-from spinecare.learn.members import build
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks import build
+from spinecare.learn.networks.base import DeepMember
 from spinecare.learn.recipe import AugmentSettings, FitSettings, Step
 
 SETTINGS = FitSettings(epochs=4, batch=16, learning_rate=5e-3, patience=4)

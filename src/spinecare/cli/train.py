@@ -65,7 +65,7 @@ def train(
     """Train members and stack on MANIFEST, evaluate them on its test part, export a bundle."""
     from spinecare.cli.progress import shown, speaking_errors
     from spinecare.errors import TrainingError
-    from spinecare.learn.members import MEMBERS
+    from spinecare.learn.networks import NETWORKS
     from spinecare.learn.recipe import DEFAULT_FITS, MemberRecipe, TrainSettings
     from spinecare.learn.train import train as run_training
 
@@ -73,9 +73,9 @@ def train(
     resume = again("train", *without_out(sys.argv[2:]), "--out", folder)
     with speaking_errors("train", resume):
         names = [part.strip() for part in members.split(",") if part.strip()]
-        strangers = [part for part in names if part not in MEMBERS]
+        strangers = [part for part in names if part not in NETWORKS]
         if strangers:
-            raise TrainingError(f"There is no member {strangers[0]!r}. Choose from {', '.join(MEMBERS)}.")
+            raise TrainingError(f"There is no member {strangers[0]!r}. Choose from {', '.join(NETWORKS)}.")
         changes = {} if epochs is None else {"epochs": epochs}
         recipes = []
         for member in names:

@@ -16,7 +16,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from spinecare.errors import TrainingError
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks.base import DeepMember
 from spinecare.scan import Float32
 
 OPSET = 20

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from spinecare.errors import TrainingError
 from spinecare.learn.augment import augment
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks.base import DeepMember
 from spinecare.learn.recipe import AugmentSettings, FitSettings, Progress, Step, silent
 from spinecare.scan import Float32
 

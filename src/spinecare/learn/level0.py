@@ -15,8 +15,8 @@ from spinecare.learn.crossval import Cut
 from spinecare.learn.data import Pictures
 from spinecare.learn.fit import fit, predict
 from spinecare.learn.forest import fit_forest
-from spinecare.learn.members import MEMBERS, build
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks import NETWORKS, build
+from spinecare.learn.networks.base import DeepMember
 from spinecare.learn.recipe import MemberRecipe, Progress, Step, TrainSettings
 from spinecare.runtime.stack import softmax
 
@@ -61,7 +61,7 @@ def fit_cut(
         f"{recipe.name} {cut.name}",
     )
     forest = None
-    if MEMBERS[recipe.name].kind == "deep_forest":
+    if NETWORKS[recipe.name].kind == "deep_forest":
         # Pooled features of the fit part are kept: a resumed run gets the same forest without asking the network.
         _, pooled = _outputs(net, pictures, cut.fit, work / "fit_part.safetensors")
         forest = fit_forest(pooled, pictures.labels[cut.fit], settings.forest, seed)

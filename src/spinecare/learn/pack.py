@@ -23,8 +23,8 @@ from spinecare.learn.export import (
 )
 from spinecare.learn.forest import forest_to_onnx
 from spinecare.learn.level0 import Fitted
-from spinecare.learn.members import MEMBERS
-from spinecare.learn.members.vgg16 import ORIGIN
+from spinecare.learn.networks import NETWORKS
+from spinecare.learn.networks.vgg16 import ORIGIN
 from spinecare.learn.recipe import MemberRecipe, TrainSettings
 from spinecare.runtime.stack import softmax
 
@@ -89,7 +89,7 @@ def pack_member(
     else:
         precision = min(tried, key=lambda form: float(tried[form]["max_abs_dp"]))
         said = written(precision)
-    spec = MemberSpec(name, MEMBERS[name].kind, target.name, forest_file, precision)
+    spec = MemberSpec(name, NETWORKS[name].kind, target.name, forest_file, precision)
     return Packed(spec, said, {"precision": precision, **tried[precision], "tried": tried})
 
 

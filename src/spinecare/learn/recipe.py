@@ -51,7 +51,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class MemberRecipe:
-    """One member: its name in `learn.members.MEMBERS`, its builder's options, its fit."""
+    """One member: its name in `learn.networks.NETWORKS`, its builder's options, its fit."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)

@@ -1,52 +1,33 @@
-"""What every deep member is: stages of convolutions, global average pooling, one linear head."""
+"""What every member of a study is: fitted on rows of the material, then asked about others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Protocol
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from spinecare.scan import LABELS
+from spinecare.learn.material import Material
+
+# Rows int (m,) of the same material → probabilities float64 (m, 3), each row summing to 1.
+Fitted = Callable[[np.ndarray], np.ndarray]
 
 
-class DeepMember(nn.Module):
-    """Stages → features → global average → dropout → linear head.
+class Member(Protocol):
+    """One way of telling the classes apart.
 
-    Parameters
-    ----------
-    stages
-        The convolutional network in pieces, first layer first; together they take an image,
-        float32 (n, 1, height, width) in [0, 1], to the features, (n, channels, h, w).
-    channels
-        Channels of the last stage.
-    dropout
-        Share of pooled features dropped in training.
-    frozen
-        The first so many stages keep their weights and cost no backward pass.
+    about
+        A line for reports.
+    views
+        What it reads of `learn.views`; empty for one that reads the pictures themselves.
     """
 
-    def __init__(self, stages: Sequence[nn.Module], channels: int, dropout: float, frozen: int = 0) -> None:
-        super().__init__()
-        self.stages = nn.ModuleList(stages)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(channels, len(LABELS))
-        self.frozen = frozen
-        for stage in self.stages[:frozen]:
-            stage.requires_grad_(False)
+    about: str
+    views: tuple[str, ...]
 
-    def features(self, image: Tensor) -> Tensor:
-        """The last map before global average pooling, (n, channels, h, w)."""
-        x = image
-        for i, stage in enumerate(self.stages):
-            if i < self.frozen:
-                with torch.no_grad():
-                    x = stage(x)
-            else:
-                x = stage(x)
-        return x
+    def fit(self, material: Material, rows: np.ndarray, seed: int) -> Fitted:
+        """Fit on `rows` int (m,) and their augmented copies alone; everything else in the material is not to be looked at.
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Image (n, 1, height, width) in [0, 1] → logits (n, 3), features (n, channels, h, w)."""
-        features = self.features(image)
-        return self.head(self.dropout(features.mean(dim=(2, 3)))), features
+        The same material, rows and seed give the same answers.
+        """
+        ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 from monai.networks.nets.resnet import ResNet
 from torch import nn
 
-from spinecare.learn.members.base import DeepMember
-from spinecare.learn.members.cnn import Centre
+from spinecare.learn.networks.base import DeepMember
+from spinecare.learn.networks.cnn import Centre
 
 
 def resnet(width: int = 64, blocks: tuple[int, int, int, int] = (2, 2, 2, 2), dropout: float = 0.3) -> DeepMember:

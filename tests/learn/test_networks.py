@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 from spinecare.errors import TrainingError
-from spinecare.learn.members import MEMBERS, build
-from spinecare.learn.members.vgg16 import FEATURE_SIZE, vgg16
+from spinecare.learn.networks import NETWORKS, build
+from spinecare.learn.networks.vgg16 import FEATURE_SIZE, vgg16
 
 SMALL = {"cnn": {"width": 4}, "vgg16": {"width": 4}, "resnet": {"width": 8, "blocks": (1, 1, 1, 1)}}
 FULL_CHANNELS = {"cnn": 192, "vgg16": 512, "resnet": 512}
 
 
-@pytest.mark.parametrize("name", list(MEMBERS))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_member_gives_logits_and_the_map_that_they_come_from(name: str) -> None:
     torch.manual_seed(0)
     net = build(name, SMALL[name]).eval()
@@ -28,7 +28,7 @@ def test_every_member_gives_logits_and_the_map_that_they_come_from(name: str) ->
     np.testing.assert_allclose(logits.numpy(), by_hand, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", list(MEMBERS))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_full_size_members_take_the_prepared_picture(name: str) -> None:
     net = build(name, {}).eval()
     with torch.no_grad():

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks.base import DeepMember
 
 
 class Centre(nn.Module):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from spinecare.errors import TrainingError
-from spinecare.learn.members.base import DeepMember
+from spinecare.learn.networks.base import DeepMember
 
 # Convolutions per stage and their channels: configuration D of Simonyan and Zisserman 2015 (arXiv:1409.1556).
 STAGES: tuple[tuple[int, int], ...] = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
