@@ -14,6 +14,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dataset": ("spinecare.cli.dataset", "make, check and split a dataset's manifest"),
     "phantom": ("spinecare.cli.phantom", "make virtual patients"),
     "train": ("spinecare.cli.train", "train the members and the stack, and export a bundle"),
+    "study": ("spinecare.cli.study", "compare members and combiners on a dataset, nested, with intervals"),
+    "claims": ("spinecare.cli.claims", "run the published way beside the honest one, on the same scans"),
+    "tune": ("spinecare.cli.tune", "search members' settings, inside training parts or on virtual patients"),
     "levels-train": ("spinecare.cli.levels_train", "train the network that finds L1-L4, on virtual patients"),
     "demo-train": ("spinecare.cli.demo_train", "train on virtual patients in under ten minutes"),
     "default-train": ("spinecare.cli.default_train", "train the bundle that is in the package"),
@@ -21,14 +24,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # What `pip install spinecare` leaves out, by the name of the import.
 _TRAIN_ONLY = {
+    "lightning_fabric",
     "matplotlib",
     "monai",
     "onnx",
     "onnxscript",
+    "optuna",
     "pandas",
     "pyarrow",
     "sklearn",
     "skl2onnx",
+    "threadpoolctl",
     "torch",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from datetime import datetime
@@ -61,10 +62,15 @@ def train(
     name: Annotated[str, typer.Option(help="Of the bundle.")] = "spinecare",
     trained_on: Annotated[str, typer.Option(help="A few words on the data, told with each answer.")] = "",
     float32: Annotated[bool, typer.Option("--float32", help="No int8: larger, slower, exact.")] = False,
+    devices: Annotated[
+        str,
+        typer.Option(envvar="SPINECARE_DEVICES", help="cpu, cpu:2, gpu, gpu:4 or auto; under torchrun no number."),
+    ] = "cpu",
 ) -> None:
     """Train members and stack on MANIFEST, evaluate them on its test part, export a bundle."""
     from spinecare.cli.progress import shown, speaking_errors
     from spinecare.errors import TrainingError
+    from spinecare.learn.devices import VARIABLE, Devices, conduct
     from spinecare.learn.networks import NETWORKS
     from spinecare.learn.recipe import DEFAULT_FITS, MemberRecipe, TrainSettings
     from spinecare.learn.train import train as run_training
@@ -72,6 +78,8 @@ def train(
     folder = out or new_run_folder(name)
     resume = again("train", *without_out(sys.argv[2:]), "--out", folder)
     with speaking_errors("train", resume):
+        where = Devices.parse(devices)
+        os.environ[VARIABLE] = str(where)  # where the fits look, and processes that they start
         names = [part.strip() for part in members.split(",") if part.strip()]
         strangers = [part for part in names if part not in NETWORKS]
         if strangers:
@@ -91,5 +99,6 @@ def train(
             int8=not float32,
         )
         with shown() as progress:
-            run = run_training(manifest, folder, settings, progress)
-    tell(run)
+            run = conduct(where, lambda: run_training(manifest, folder, settings, progress))
+    if run is not None:
+        tell(run)

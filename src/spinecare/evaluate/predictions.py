@@ -33,6 +33,7 @@ FIGURES: dict[str, str] = {
     "calibration_slope": "calibration slope of p(osteoporosis) (1 best)",
     "calibration_intercept": "calibration in the large of p(osteoporosis) (0 best)",
     "accuracy_three_classes": "accuracy of the category",
+    "accuracy_likeliest": "accuracy of the likeliest of the three classes, whatever the operating point",
 }
 SCORE_ONLY = ("auc", "auc_normal_vs_osteoporosis", "auc_normal_vs_affected")
 COMPARED = ("auc", "auc_macro", "brier", "accuracy")
@@ -119,6 +120,7 @@ def probability_figures(y: Int, p: Float, threshold: float, weights: Float) -> d
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "accuracy_three_classes": m.ratio(np.trace(three, axis1=-2, axis2=-1), three.sum(axis=(-2, -1))),
+        "accuracy_likeliest": m.ratio(weights @ (p.argmax(axis=1) == y), weights.sum(axis=-1)),
     }
 
 

@@ -49,6 +49,7 @@ MORE_COLUMNS = {
     "auc_normal_vs_affected": "AUC, affected vs normal",
     "auc_macro": "AUC, macro one-vs-rest",
     "accuracy_three_classes": "Accuracy, three classes",
+    "accuracy_likeliest": "Accuracy, likeliest class",
     "brier_osteoporosis": "Brier, osteoporosis",
     "calibration_slope": "Calibration slope",
     "calibration_intercept": "Calibration in the large",

@@ -1,15 +1,18 @@
 """What the members of a study may look at: pictures, and views of them that are made once and kept.
 
 A view is a table of numbers for each scan and each of its augmented copies. It comes from something that was fixed
-before the study began (a formula, a network trained elsewhere), never from anything fitted on the study's scans, so that
-it can be made once for all folds. What is fitted on it (scaling, PCA, selection) belongs to the members, inside a fold.
+before the study began (a formula, a network trained elsewhere), never from anything fitted on the study's scans, so
+that it can be made once for all folds. What is fitted on it (scaling, PCA, selection) belongs to the members, inside a
+fold.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +70,7 @@ class Material:
         return self.pictures.patients
 
     def view(self, name: str) -> Float32:
-        """The view `name` of `learn.views.VIEWS`, float32 (n, 1 + copies, numbers); made once, then read from the cache.
+        """The view `name` of `learn.views.VIEWS`, float32 (n, 1 + copies, numbers); made once, then kept.
 
         Raises
         ------
@@ -79,7 +82,7 @@ class Material:
         file = self.cache / f"{name}-{self._key(name)}.npy"
         if not file.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
+            part = file.with_suffix(f".{os.getpid()}.part")  # two studies may share a cache
             with part.open("wb") as stream:
                 np.save(stream, make_view(name, self).astype(np.float32), allow_pickle=False)
             part.replace(file)
@@ -89,9 +92,14 @@ class Material:
     def _key(self, name: str) -> str:
         from spinecare.learn.views import VIEWS
 
+        view = VIEWS[name]
+        told = [name, view.version, asdict(self.augment), self.copies, self.seed, view.reads(self.sources)]
+        return hashlib.sha256(json.dumps([*told, self._pixels], sort_keys=True).encode()).hexdigest()[:20]
+
+    @cached_property
+    def _pixels(self) -> str:
+        """SHA-256 of all pictures; asked at every fit, so worked out once."""
         key = hashlib.sha256()
-        told = [name, VIEWS[name].version, asdict(self.augment), self.copies, self.seed, VIEWS[name].reads(self.sources)]
-        key.update(json.dumps(told, sort_keys=True).encode())
         for pixels in (self.pictures.images, self.pictures.raws, self.pictures.wholes):
-            key.update(b"" if pixels is None else np.ascontiguousarray(pixels).tobytes())
-        return key.hexdigest()[:20]
+            key.update(b"" if pixels is None else np.ascontiguousarray(pixels).data)
+        return key.hexdigest()

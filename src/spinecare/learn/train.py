@@ -30,6 +30,7 @@ from spinecare.learn.baselines import brightness, thumbnail
 from spinecare.learn.card import card
 from spinecare.learn.crossval import Cut, cuts
 from spinecare.learn.data import PARTS, Pictures, load_pictures, with_split
+from spinecare.learn.devices import Devices
 from spinecare.learn.level0 import Fitted, fit_cut, say
 from spinecare.learn.level1 import Answers, Level1, describe_sets, fit_level1
 from spinecare.learn.levels_data import MODEL_FILE, read_levels
@@ -100,11 +101,13 @@ def _same_run(manifest: Path, out: Path, settings: TrainSettings) -> None:
         "manifest": str(manifest),
         "manifest_sha256": hashlib.sha256(manifest.read_bytes()).hexdigest(),
         "settings": json.loads(json.dumps(settings.to_json(), default=str)),
+        "devices": str(Devices.asked()),
     }
     kept = out / "config.json"
     if kept.exists():
         stored = json.loads(kept.read_text(encoding="utf-8"))
-        other = sorted(k for k in config if k != "manifest" and stored.get(k) != config[k])
+        # A run may go on with other devices: they are told, and change the numbers' last digits alone.
+        other = sorted(k for k in config if k not in {"manifest", "devices"} and stored.get(k) != config[k])
         if other:
             raise TrainingError(
                 f"{out} holds another run (different: {', '.join(other)}). Give another --out, or the same settings."

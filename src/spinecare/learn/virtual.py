@@ -25,6 +25,8 @@ from spinecare.phantom.population import draw_people
 from spinecare.scan import LABELS
 
 IDXA_SHARE = 0.15
+# People that the level network learns from.
+LEVELS_PEOPLE = 4000
 # Far from the seeds that people type: two styles must not draw the same person twice.
 IDXA_SEED_OFFSET = 1_000_003
 # The class mix that the shipped bundle's answers are for: people referred to a DXA clinic, a third of each class.
@@ -87,8 +89,8 @@ def _fit(name: str, **changes: Any) -> FitSettings:
 
 
 def _vgg_options(weights: Path | None) -> dict[str, Any]:
-    # The first two stages hold edges and textures of ImageNet that serve as they are, and cost the most.
-    return {"weights": str(weights), "frozen": 2} if weights else {}
+    # The first three stages hold edges and textures of ImageNet that serve as they are, and cost the most.
+    return {"weights": str(weights), "frozen": 3} if weights else {}
 
 
 def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: float = 1.0) -> TrainSettings:
@@ -104,9 +106,9 @@ def default_recipe(n: int, seed: int, vgg_weights: Path | None, epochs_scale: fl
         name="spinecare-virtual",
         seed=seed,
         members=(
-            MemberRecipe("cnn", {}, _fit("cnn", epochs=epochs(20))),
-            MemberRecipe("vgg16", _vgg_options(vgg_weights), _fit("vgg16", epochs=epochs(4))),
-            MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(12))),
+            MemberRecipe("cnn", {}, _fit("cnn", epochs=epochs(12))),
+            MemberRecipe("vgg16", _vgg_options(vgg_weights), _fit("vgg16", epochs=epochs(2))),
+            MemberRecipe("resnet", {}, _fit("resnet", epochs=epochs(6))),
         ),
         augment=VIRTUAL_AUGMENT,
         folds=0,

@@ -26,7 +26,7 @@ class Member(Protocol):
     views: tuple[str, ...]
 
     def fit(self, material: Material, rows: np.ndarray, seed: int) -> Fitted:
-        """Fit on `rows` int (m,) and their augmented copies alone; everything else in the material is not to be looked at.
+        """Fit on `rows` int (m,) and their augmented copies alone; the rest of the material is not to be looked at.
 
         The same material, rows and seed give the same answers.
         """

@@ -1,4 +1,4 @@
-"""The networks behind the deep members, as a plain dict: name → kind, how to build the network, how it is trained by default."""
+"""The networks behind the deep members, as a plain dict: name → kind and how to build the network."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What finished runs found, on one page: `python -m benchmarks.results` writes `docs/results.md`."""
