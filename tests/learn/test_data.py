@@ -14,7 +14,7 @@ from make_bundle import TINY_LEVELS, level_network
 from spinecare.errors import DatasetError
 from spinecare.io.dataset import read_manifest
 from spinecare.learn import data
-from spinecare.learn.data import load_pictures
+from spinecare.learn.data import load_pictures, with_split
 from spinecare.phantom.cohort import make_cohort
 from spinecare.settings import PrepareSettings
 
@@ -101,3 +101,20 @@ def test_with_a_level_network_its_content_decides_what_is_kept(tmp_path: Path, m
     load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
     assert len(asked) == 6
     assert len(list((tmp_path / "cache").glob("*.npz"))) == 3
+
+
+def test_more_keeps_the_raw_crop_and_the_whole_scan_and_unmasked_shows_the_drawing(tmp_path: Path) -> None:
+    frame = with_split(read_manifest(make_cohort(2, 5, out=tmp_path / "cohort", workers=1)), 0)
+    masked = load_pictures(frame, SMALL, tmp_path / "cache", workers=1, more=True)
+    drawn = load_pictures(frame, SMALL, tmp_path / "cache", workers=1, more=True, masked=False)
+    plain = load_pictures(frame, SMALL, tmp_path / "cache", workers=1)
+    assert masked.raws is not None
+    assert masked.wholes is not None
+    assert drawn.wholes is not None
+    assert masked.raws.shape == masked.images.shape
+    assert masked.wholes.shape[1:] == (data.WHOLE, data.WHOLE)
+    np.testing.assert_array_equal(plain.images, masked.images)
+    assert plain.raws is None
+    # The operator's lines are drawn in yellow: brighter than what they cover.
+    assert np.abs(drawn.wholes - masked.wholes).max() > 0.2
+    assert (np.abs(drawn.wholes - masked.wholes).mean(axis=(1, 2)) < 0.1).all()

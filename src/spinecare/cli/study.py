@@ -26,6 +26,7 @@ def study(
     quick: Annotated[bool, typer.Option("--quick", help="1 x 3 folds, few members: seconds; to see it work.")] = False,
     audit: Annotated[bool, typer.Option("--audit", help="Look for leaks and shortcuts afterwards.")] = False,
     ablate: Annotated[str, typer.Option(help="Ablations to run afterwards, separated by commas.")] = "",
+    without: Annotated[str, typer.Option(help="Members of the ablations to leave out: costly ones, say.")] = "",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes of one thread each.")] = None,
 ) -> None:
     """Study MANIFEST: repeated nested cross-validation by patient or group, with intervals and a report."""
@@ -39,15 +40,19 @@ def study(
         if workers is not None:
             settings = replace(settings, workers=workers)
         folder = out or new_run_folder(settings.name)
-        names = _known([name.strip() for name in ablate.split(",") if name.strip()])
+        names = _known(_split(ablate))
         try:
             with shown() as progress:
-                metrics = _study(manifest, settings, folder, audit, names, progress)
+                metrics = _study(manifest, settings, folder, audit, names, _split(without), progress)
         except KeyboardInterrupt:
             resume = again("study", *without_out(sys.argv[2:]), "--out", folder)
             typer.echo(f"\nStopped. To go on from the last finished fold: {resume}", err=True)
             raise typer.Exit(130) from None
     _tell(metrics, folder)
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _known(names: list[str]) -> list[str]:
@@ -63,7 +68,13 @@ def _known(names: list[str]) -> list[str]:
 
 
 def _study(
-    manifest: Path, settings: StudySettings, folder: Path, audit: bool, ablate: list[str], progress: Progress
+    manifest: Path,
+    settings: StudySettings,
+    folder: Path,
+    audit: bool,
+    ablate: list[str],
+    without: list[str],
+    progress: Progress,
 ) -> dict[str, Any]:
     from spinecare.study.engine import run_study
     from spinecare.study.score import score
@@ -78,7 +89,7 @@ def _study(
     if ablate:
         from spinecare.study.ablate import ablate as run_ablations
 
-        run_ablations(manifest, settings, ablate, folder, progress)
+        run_ablations(manifest, settings, ablate, folder, progress, without)
     from spinecare.study.report import write_study_report
 
     write_study_report(folder)

@@ -135,8 +135,8 @@ def see(
 
 
 def _with_drawing(prepared: Prepared, grey: Float32, settings: PrepareSettings) -> Prepared:
-    from spinecare.prepare.crop import crop
-    from spinecare.prepare.denoise import denoise, normalise
+    from spinecare.prepare.crop import crop, normalise
+    from spinecare.prepare.denoise import denoise
 
     raw = crop(grey, prepared.mapping, settings)
     return replace(prepared, raw=raw, image=normalise(denoise(raw, settings.denoise)), clean=grey)
