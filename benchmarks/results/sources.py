@@ -49,7 +49,7 @@ class Found:
 # Part → the JSON file that its command leaves in a run's folder.
 FILES = {
     "claims": "claims.json",
-    "audit": "audit/audit.json",
+    "audit": "audit.json",
     "ablations": "ablate.json",
     "tuning": "tuned.json",
     "bounds": "bounds.json",

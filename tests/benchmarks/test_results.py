@@ -200,9 +200,8 @@ def test_a_page_of_a_command_loses_its_title_and_pictures() -> None:
 
 
 def test_files_are_found_in_the_folders_of_runs_and_their_absence_is_said(tmp_path: Path) -> None:
-    (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / "audit.json").write_text('{"findings": []}', encoding="utf-8")
-    (tmp_path / "audit" / "audit.md").write_text("# Audit\n\nNone.\n", encoding="utf-8")
+    (tmp_path / "audit.json").write_text('{"findings": []}', encoding="utf-8")
+    (tmp_path / "audit.md").write_text("# Audit\n\nNone.\n", encoding="utf-8")
     found = find({"audit": tmp_path, "claims": None})
     assert found.audit == {"findings": []}
     assert found.pages == {"audit": "# Audit\n\nNone.\n"}

@@ -39,8 +39,7 @@ def test_the_audit_tells_its_findings_shortcuts_and_shuffled_labels(tmp_path: Pa
         "drawing": {"svm": {"masked": auc, "not_masked": auc, "difference": auc}},
         "permutation": {"svm": permutation_summary(0.8, [0.45, 0.55])},
     }
-    (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / "audit.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "audit.json").write_text(json.dumps(told), encoding="utf-8")
     found = audit_section(tmp_path)
     assert found is not None
     assert found.lines == ["n = 9 scans of 8 groups. as ever.", "The drawing tells."]

@@ -15,7 +15,7 @@ from spinecare.evaluate.study_figures import learning_svg
 from spinecare.study.drawings import figure_of
 from spinecare.study.sections import Table
 
-AUDIT_FILE, ABLATE_FILE = Path("audit") / "audit.json", Path("ablate.json")
+AUDIT_FILE, ABLATE_FILE = Path("audit.json"), Path("ablate.json")
 SHOWN = {
     "auc": "AUC",
     "auc_normal_vs_osteoporosis": "AUC, osteoporosis against normal",
