@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.results.figures import copy_figures
 from benchmarks.results.page import LIMITS, limits, page
 from benchmarks.results.sections import sections
 from benchmarks.results.sources import find
@@ -47,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = find({NAMES.get(name, name): path for name, path in given.items()})
     measured = rows(found)
     why = limits(options.limits.read_text("utf-8"))
-    options.out.write_text(page(measured, sections(found), why, _made(given)), encoding="utf-8")
+    parts = sections(found)
+    for title, pictures in copy_figures(found.paths or {}, options.out.with_suffix("")).items():
+        parts[title] += f"\n\n{pictures}"
+    options.out.write_text(page(measured, parts, why, _made(given)), encoding="utf-8")
     for row in measured:
         print(f"{row.verdict}: {row.what}: {row.measured or '–'}")
     print(options.out)

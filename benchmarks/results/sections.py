@@ -24,7 +24,7 @@ STUDY_COLUMNS = {
 }
 BUNDLE_KEYS = ("auc", "auc_normal_vs_osteoporosis", "auc_normal_vs_affected", "recall", "specificity",
                "accuracy_three_classes", "brier", "calibration_slope")  # fmt: skip
-COMPARED = {"AUC": "auc", "against normal": "auc_normal_vs_osteoporosis", "three classes": "accuracy_three_classes"}
+COMPARED = {"AUC": "auc", "against normal": "auc_normal_vs_osteoporosis", "three classes": "accuracy_likeliest"}
 
 
 def sections(found: Found) -> dict[str, str]:
@@ -35,7 +35,7 @@ def sections(found: Found) -> dict[str, str]:
         "Leakage audit": _page(found, "audit", f"{STUDY} --audit"),
         "Ablations and learning curve": _page(found, "ablations", f"{STUDY} --ablate NAMES"),
         "Tuning": "" if found.tuning is None else _tuning(found.tuning),
-        "Bounds": _page(found, "bounds", "python -m spinecare.study.bounds"),
+        "Bounds": _page(found, "bounds", "python -m benchmarks.bounds COHORT/manifest.csv --out RUN"),
         "The default bundle on the real scans": _bundle(found.look, LOOK),
         "The default bundle on virtual test people": _bundle(found.virtual, VIRTUAL),
     }
@@ -56,12 +56,16 @@ def _study(study: Summary, decisions: Mapping[str, Any] | None) -> str:
             ],
         ),
         f"### {study.headline} minus each model, paired",
+        "Bootstrap and DeLong take the models as trained; the widened interval adds what training on other scans would "
+        "change (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366). Where only the narrower one leaves out 0, no "
+        "difference is shown.",
         table(
-            ["model", *COMPARED, "DeLong p, AUC", "after Holm"],
+            ["model", *COMPARED, "AUC, widened", "DeLong p, AUC", "after Holm"],
             [
                 [
                     name,
                     *(shown(study.difference(name, key), signed=True) for key in COMPARED.values()),
+                    shown(study.wider(name, "auc"), signed=True),
                     *(_p(study.test(name, "auc"), key) for key in ("p", "holm")),
                 ]
                 for name in m["headline_minus_model"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from benchmarks.results import __main__ as results
+from benchmarks.results.figures import copy_figures
 from benchmarks.results.page import below, limits, page, seen
 from benchmarks.results.sources import Found, find
 from benchmarks.results.verdict import Row, better, holds, verdict
@@ -226,3 +227,11 @@ def test_the_whole_page_from_a_finished_study(tmp_path: Path, capsys: pytest.Cap
     assert "## Claims\n\nnot made" in text
     assert str(tmp_path) not in text
     assert "not made: claims table" in capsys.readouterr().out
+
+
+def test_figures_of_runs_are_copied_beside_the_page_and_missing_ones_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "claims.svg").write_text("<svg/>", encoding="utf-8")
+    shown = copy_figures({"claims": tmp_path / "claims", "study": tmp_path / "nothing"}, tmp_path / "docs" / "results")
+    assert shown == {"Claims": "![accuracy claimed, with the leak, and honest](results/claims.svg)"}
+    assert (tmp_path / "docs" / "results" / "claims.svg").read_text("utf-8") == "<svg/>"

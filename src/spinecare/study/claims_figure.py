@@ -8,7 +8,7 @@ from typing import Any
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 LEAK, HONEST = "#c8553d", "#0b6e8f"
-LEFT, RIGHT, ROW, HEAD = 170.0, 700.0, 24.0, 34.0
+LEFT, RIGHT, ROW, HEAD = 170.0, 700.0, 24.0, 44.0
 
 
 def claims_svg(document: Mapping[str, Any]) -> str:

@@ -74,6 +74,11 @@ class Summary:
         compared = self.metrics["headline_minus_model"].get(model)
         return None if compared is None else compared["figures"].get(key)
 
+    def wider(self, model: str, key: str) -> dict[str, Any] | None:
+        """The same difference with its interval widened for models that were trained on shared scans; None without."""
+        compared = self.metrics["headline_minus_model"].get(model)
+        return None if compared is None else compared.get("wider", {}).get(key)
+
     def test(self, model: str, key: str) -> dict[str, Any] | None:
         """The test beside that difference; None where there is none."""
         compared = self.metrics["headline_minus_model"].get(model)
