@@ -30,7 +30,15 @@ def test_ctrl_c_ends_with_a_sentence_and_the_same_command_goes_on(tmp_path: Path
     out, n = tmp_path / "cohort", 400
     run = [sys.executable, "-m", "spinecare", "phantom", "make", "--n", str(n), "--out", str(out), "--workers", "2"]
     # A group of its own: Ctrl-C reaches every process of a terminal's group.
-    process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        run,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        # Where the tests run in a shell's background, SIGINT would be ignored from the start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     journal = out / "people.jsonl"
     deadline = time.monotonic() + 60
     while not (journal.is_file() and journal.stat().st_size) and time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,10 @@ def ablate_page(told: Mapping[str, Any]) -> str:
     parts = ["# Ablations\n", f"{told['warning']}\n"]
     for name, one in told["ablations"].items():
         parts += [f"## {name.replace('_', ' ').capitalize()}\n", f"{one['about']}\n", _protocol(one)]
-        parts += [_variants(one)]
-        if one["differences"]:
+        parts += [_learning(one) if one["learning"] else _variants(one)]
+        if one["learning"]:
+            parts += ["Other figures and the paired differences stand in ablate.json.\n"]
+        elif one["differences"]:
             parts += ["Paired differences (variant minus reference):\n", _differences(one)]
         parts += [f"- {note}" for note in one["notes"]] + [""]
     return "\n".join(parts)
@@ -37,28 +40,33 @@ def shown(figure: Mapping[str, Any], signed: bool = False) -> str:
 
 def _protocol(one: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{label} {n}" for label, n in one["class_counts"].items())
+    # The studies of a learning curve differ in their share; the table's head tells it.
+    protocol = re.sub(r", \d+% of each training part's groups used", "", one["protocol"])
     return (
-        f"{one['n']} scans of {one['patients']} patients or groups ({counts}). {one['protocol']}. "
+        f"{one['n']} scans of {one['patients']} patients or groups ({counts}). {protocol}. "
         f"95 % intervals: {one['interval']}.\n"
     )
 
 
 def _variants(one: Mapping[str, Any]) -> str:
-    scans = _scans(one)
-    head = ["variant", *(["training scans"] if scans else []), *COLUMNS.values(), "fit, s"]
+    head = ["variant", *COLUMNS.values(), "fit, s"]
     rows = []
     for name, variant in one["variants"].items():
         cells = [shown(variant["figures"][key]) for key in COLUMNS]
-        rows.append([name, *([f"{scans[name]:.0f}"] if scans else []), *cells, f"{variant['fit_seconds']:.2f}"])
+        rows.append([name, *cells, f"{variant['fit_seconds']:.2f}"])
     return table(head, rows)
 
 
-def _scans(one: Mapping[str, Any]) -> dict[str, float]:
-    """Variant → its mean number of training scans, of a learning curve."""
-    if not one["learning"]:
-        return {}
-    studies = one["learning"]["studies"]
-    return {name: studies[name.split("/", 1)[0]]["train_scans"] for name in one["variants"]}
+def _learning(one: Mapping[str, Any]) -> str:
+    """AUC of each model by the mean number of training scans."""
+    studies = sorted(one["learning"]["studies"].items(), key=lambda item: item[1]["train_scans"])
+    head = ["AUC, osteoporosis/rest", *(f"{study['train_scans']:.0f} training scans" for _, study in studies)]
+    models = one["learning"]["models"]
+    rows = [
+        [model, *(shown(one["variants"][f"{name}/{model}"]["figures"]["auc"]) for name, _ in studies)]
+        for model in models
+    ]
+    return table(head, rows)
 
 
 def _differences(one: Mapping[str, Any]) -> str:
