@@ -51,8 +51,8 @@ def sentences(document: Mapping[str, Any]) -> dict[str, list[str]]:
     leak, honest = _extremes(document)
     inferred = [
         "These are not the pictures of the claims, and nothing here was computed on those.",
-        f"On these pictures the leak alone moves the same members from {honest} to {leak} accuracy in three classes. "
-        "Figures as high as the claimed ones can therefore come from the split, without anything learnt that holds for "
+        f"On these pictures the same members have {honest} accuracy in three classes honestly, and {leak} with the "
+        "leak. Figures as high as the claimed ones can therefore come from the split, without anything learnt that holds for "
         "another patient.",
         *_shuffled_sentence(document),
     ]
