@@ -52,8 +52,8 @@ def sentences(document: Mapping[str, Any]) -> dict[str, list[str]]:
     inferred = [
         "These are not the pictures of the claims, and nothing here was computed on those.",
         f"On these pictures the same members have {honest} accuracy in three classes honestly, and {leak} with the "
-        "leak. Figures as high as the claimed ones can therefore come from the split, without anything learnt that holds for "
-        "another patient.",
+        "leak. Figures as high as the claimed ones can therefore come from the split, without anything learnt that "
+        "holds for another patient.",
         *_shuffled_sentence(document),
     ]
     not_shown = [
