@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,11 +94,9 @@ def file_facts(material: Material, rows: np.ndarray) -> np.ndarray:
     found = []
     for name in material.pictures.rows["file"].to_numpy()[rows]:
         size, width, height, colour, kind = Path(name).stat().st_size, 0, 0, False, "dicom"
-        try:
-            with Image.open(name) as picture:
-                (width, height), colour, kind = picture.size, picture.mode not in ("L", "I;16", "I"), picture.format
-        except UnidentifiedImageError:
-            pass  # a DICOM file: its size must do
+        # A DICOM file is none of Pillow's: its size must do.
+        with contextlib.suppress(UnidentifiedImageError), Image.open(name) as picture:
+            (width, height), colour, kind = picture.size, picture.mode not in ("L", "I;16", "I"), picture.format
         pixels = max(width * height, 1)
         facts = [np.log(size), np.log(width + 1), np.log(height + 1), np.log(size / pixels), colour]
         found.append([*facts, kind == "JPEG", kind == "dicom"])
