@@ -21,6 +21,7 @@ class UnreadableCode(StrEnum):
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     NO_PIXELS = "no_pixels"
     DAMAGED = "damaged"
+    TOO_COSTLY = "too_costly"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -80,3 +81,19 @@ class PhantomError(SpineCareError):
 
 class EvaluationError(SpineCareError):
     """Predictions that cannot be evaluated: shapes that disagree, labels or probabilities out of range."""
+
+
+class StoreError(SpineCareError):
+    """What is kept cannot be reached, is damaged, or cannot be changed as asked.
+
+    `reason` and `hint` are sentences, as in `ScanError`.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(f"{reason} {hint}")
+        self.reason = reason
+        self.hint = hint
+
+
+class SettingsError(SpineCareError):
+    """A setting of the installation that makes no sense."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from spinecare.errors import SettingsError
 
 Denoise = Literal["off", "gaussian", "nlm", "wavelet"]
 
@@ -41,14 +45,116 @@ class PrepareSettings:
 class ServeSettings:
     """What one request to the web service may cost.
 
-    `max_file_bytes` of one file, `max_request_bytes` of a whole upload, `max_files` in it;
-    `workers` is the number of scans assessed at the same time.
+    `max_file_bytes` of one file, `max_request_bytes` of a whole upload, `max_files` in it, archives' files counted.
     """
 
     max_file_bytes: int = 32 * 1024 * 1024
-    max_request_bytes: int = 128 * 1024 * 1024
-    max_files: int = 20
-    workers: int = 2
+    max_request_bytes: int = 512 * 1024 * 1024
+    max_files: int = 1000
+
+
+def _two_at_most() -> int:
+    return min(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """One installation of SpineCare. Each field is read from `SPINECARE_<FIELD>`; docs/configuration.md says more.
+
+    data
+        The folder of everything that is kept: files, and the databases where they are SQLite.
+    database
+        URL; SQLite in `data` when empty. `postgresql://user@host/name` moves database and queue there.
+    bundle
+        Folder of a model bundle; the shipped one when None.
+    demo
+        No accounts: loopback only.
+    public_url
+        What people type to get here, as https://spine.clinic.example; makes cookies Secure and checks the Host.
+    workers
+        Processes that decode and assess; `worker_memory_mb`, `worker_seconds` end one that takes more.
+    consumers
+        False: this process only answers pages; `spinecare worker` does the assessing.
+    retention_days
+        Scans and answers older than this are deleted; None keeps them.
+    session_idle_minutes, session_hours
+        After which a browser must sign in again: unused, and at most.
+    trusted_proxies
+        Addresses whose X-Forwarded-For and -Proto are believed, comma-separated.
+    oidc_issuer, oidc_client_id, oidc_client_secret, oidc_default_role
+        Sign-in by OpenID Connect; off while the issuer is empty.
+    log_json
+        Logs as one JSON object a line.
+    """
+
+    data: Path = Path("spinecare-data")
+    database: str = ""
+    bundle: Path | None = None
+    demo: bool = False
+    public_url: str = ""
+    workers: int = field(default_factory=_two_at_most)
+    worker_memory_mb: int = 3072
+    worker_seconds: float = 60.0
+    consumers: bool = True
+    retention_days: int | None = None
+    session_idle_minutes: int = 30
+    session_hours: int = 12
+    trusted_proxies: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_default_role: str = "viewer"
+    log_json: bool = False
+    limits: ServeSettings = field(default_factory=ServeSettings)
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database or f"sqlite:///{self.data / 'spinecare.db'}"
+
+
+def site_settings(environment: Mapping[str, str] | None = None, **given: Any) -> SiteSettings:
+    """The settings of `SPINECARE_*` in the environment (also `SPINECARE_MAX_FILE_BYTES` and the other limits);
+    `given` goes before them.
+
+    Raises
+    ------
+    SettingsError
+        When a value is not what its setting takes, or no setting has such a name.
+    """
+    environment = os.environ if environment is None else environment
+    prefix = "SPINECARE_"
+    written = {name[len(prefix) :].lower(): value for name, value in environment.items() if name.startswith(prefix)}
+    limits = _taken(ServeSettings, written)
+    site = _taken(SiteSettings, written)
+    if written:
+        names = ", ".join(prefix + name.upper() for name in sorted(written))
+        raise SettingsError(f"There is no setting {names}. docs/configuration.md lists them.")
+    return SiteSettings(**{"limits": ServeSettings(**limits), **site, **given})
+
+
+def _taken(kind: type, written: dict[str, str]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {
+        f.name: _value(f.name, written.pop(f.name), hints[f.name])
+        for f in fields(kind)
+        if f.name in written and f.name != "limits"
+    }
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    options = get_args(hint) or (hint,)
+    if text == "" and type(None) in options:
+        return None
+    kind = options[0]
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        raise SettingsError(
+            f"SPINECARE_{name.upper()} is {text!r}, and should be {'yes or no' if kind is bool else 'a number'}."
+        ) from None
 
 
 def _default_threads() -> int:

@@ -1,120 +1,77 @@
-"""The web application: one loaded assessor, pages for people, JSON for programs, and no storage."""
+"""The web application: pages for people, an interface for programs, around one open installation."""
 
 from __future__ import annotations
 
-import logging
-from importlib import resources
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module, resources
 from pathlib import Path
-from typing import cast
 
 import anyio
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
 
 from spinecare import __version__
-from spinecare.server import api, pages
-from spinecare.server.answers import OUR_FAULT, OUR_FAULT_HINT, AssessesScans
-from spinecare.server.security import HEADERS, SecurityHeaders
-from spinecare.server.upload import UploadError
-from spinecare.settings import ServeSettings
-
-log = logging.getLogger(__name__)
+from spinecare.server.problems import handle_problems
+from spinecare.server.security.headers import SecurityHeaders
+from spinecare.server.security.who import SignedIn
+from spinecare.store.site import Site
 
 DESCRIPTION = (
-    "Reads a lumbar spine DXA scan and says, with its certainty and its reasons, whether it shows "
-    "osteoporosis. For research, not a diagnosis. Nothing that is sent is stored."
+    "Reads lumbar spine DXA scans and says, with its certainty and its reasons, whether they show "
+    "osteoporosis. For research, not a diagnosis."
+)
+
+# Each module has a `router`. The order is that of the OpenAPI document.
+ROUTERS = (
+    "api.assessments",
+    "api.patients",
+    "api.specialists",
+    "api.service",
+    "pages.home",
+    "pages.result",
+    "pages.worklist",
+    "pages.patients",
+    "pages.export",
+    "pages.content",
+    "pages.specialists",
+    "pages.account",
+    "pages.admin",
+    "pages.docs",
 )
 
 
-def create_app(assessor: AssessesScans | None = None, settings: ServeSettings | None = None) -> FastAPI:
-    """The application, ready to serve.
+def create_app(site: Site) -> FastAPI:
+    """The application, ready to serve. Its queue runs as long as the application does; `site` is closed with it."""
 
-    Parameters
-    ----------
-    assessor
-        A loaded assessor; None loads the bundle that comes with the package.
-    settings
-        Limits of a request; None takes the defaults.
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if site.settings.consumers:
+            site.queue.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(site.close)
 
-    Raises
-    ------
-    BundleError
-        When the bundle is missing or damaged: a server that cannot answer does not start.
-    """
-    if assessor is None:
-        from spinecare.assessor import load
-
-        assessor = cast(AssessesScans, load())
-    settings = settings or ServeSettings()
     app = FastAPI(
         title="SpineCare",
         version=__version__,
         description=DESCRIPTION,
-        docs_url=None,  # FastAPI's own page loads its scripts from a CDN; ours is in `pages`
+        docs_url=None,  # FastAPI's own page loads its scripts from a CDN; ours is in `pages.docs`
         redoc_url=None,
         openapi_url="/openapi.json",
+        lifespan=lifespan,
     )
-    app.state.assessor = assessor
-    app.state.settings = settings
-    app.state.limiter = anyio.CapacityLimiter(settings.workers)
-    app.include_router(api.router)
-    app.include_router(pages.router)
+    app.state.site = site
+    for name in ROUTERS:
+        app.include_router(import_module(f"spinecare.server.{name}").router)
     app.mount("/static", StaticFiles(directory=_static()), name="static")
+    # The last one added is the outermost.
+    app.add_middleware(SignedIn, site=site)
     app.add_middleware(SecurityHeaders)
-    app.exception_handler(UploadError)(_upload_error)
-    app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(Exception)(_our_fault)
+    handle_problems(app)
     return app
 
 
 def _static() -> Path:
     return Path(str(resources.files("spinecare.server") / "static"))
-
-
-def _problem(request: Request, status: int, title: str, reason: str, hint: str) -> Response:
-    path = request.url.path
-    if path.startswith("/api/") or path in {"/healthz", "/openapi.json"}:
-        body = {"type": "about:blank", "title": title, "status": status, "detail": reason, "hint": hint}
-        return JSONResponse(body, status_code=status, media_type="application/problem+json")
-    return pages.problem(request, status, title, reason, hint)
-
-
-async def _upload_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, UploadError)
-    return _problem(request, error.status, error.title, error.reason, error.hint)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    words = {
-        404: ("Not found", "There is nothing at this address.", "Start again from the first page."),
-        405: (
-            "Not possible here",
-            f"This address does not take {request.method} requests.",
-            "The page /docs lists what each address takes.",
-        ),
-    }
-    title, reason, hint = words.get(
-        error.status_code, ("Not possible", str(error.detail), "Start again from the first page.")
-    )
-    response = _problem(request, error.status_code, title, reason, hint)
-    for name, value in (error.headers or {}).items():
-        response.headers[name] = value
-    return response
-
-
-async def _our_fault(request: Request, error: Exception) -> Response:
-    # Starlette answers this outside of every middleware, so the headers are put on here.
-    log.error("no answer to %s %s: %s", request.method, request.url.path, type(error).__name__)
-    response = _problem(
-        request,
-        500,
-        "Something went wrong on our side",
-        OUR_FAULT,
-        OUR_FAULT_HINT,
-    )
-    for name, value in {**HEADERS, "Cache-Control": "no-store"}.items():
-        response.headers[name] = value
-    return response

@@ -34,6 +34,11 @@ def share(p: float) -> str:
     return f"{100 * p:.0f}\u00a0%" if abs(100 * p - round(100 * p)) < 0.05 else f"{100 * p:.1f}\u00a0%"
 
 
+def megabytes(size: int) -> str:
+    """A number of bytes as a person reads it."""
+    return f"{size / 1024 / 1024:.0f} MB"
+
+
 def verdict(answer: Assessment) -> str:
     """The yes/no answer in two words: Yes, No, or No answer."""
     if answer.abstained or answer.osteoporosis is None:
