@@ -1,4 +1,4 @@
-# make run      installs what serving needs (no torch) and opens the web page on http://127.0.0.1:8000
+# make run      installs what serving needs (no torch) and opens the demo on http://127.0.0.1:8000 (kept in spinecare-data)
 # make install  a development environment in .venv: base, training, tools
 # make test     checks and the whole test suite (slow studies have their own commands)
 # make check    ruff, mypy, the floors of the house
@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: run install test check bundle results phantom-evidence clean
 
 run: .venv/base.stamp
-	$(BIN)/spinecare serve --host $(HOST) --port $(PORT)
+	$(BIN)/spinecare serve --demo --host $(HOST) --port $(PORT) --data spinecare-data
 
 install: .venv/full.stamp
 

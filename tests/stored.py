@@ -106,7 +106,7 @@ def hand_record(kind: str = "no", sha256: str = "0" * 64, model: ModelInfo = MOD
     p = {"yes": (0.02, 0.27, 0.71), "abstain": (0.30, 0.40, 0.30)}.get(kind, (0.36, 0.52, 0.12))
     names = ("normal", "low_bone_mass", "osteoporosis")
     probabilities = dict(zip(names, p, strict=True))
-    yes = {"yes": True, "abstain": None}.get(kind, False)
+    yes = {"yes": "yes", "abstain": None}.get(kind, "no")
     return {
         **base,
         "outcome": "assessed",
@@ -187,7 +187,7 @@ class FakePool:
     def assess(self, data: bytes, name: str, given: dict[str, Any]) -> Answered:
         sha256 = hashlib.sha256(data).hexdigest()
         self.asked.append(sha256)
-        kind = data.rsplit(b"#", 1)[-1].decode() if b"#" in data[-20:] else "no"
+        kind = data.rsplit(b"#", 1)[-1].decode("ascii", "replace") if b"#" in data[-20:] else "no"
         if kind == "boom":
             raise RuntimeError("secret: /srv/hidden/path")
         if kind == "slow":
@@ -253,7 +253,7 @@ def put_assessment(
             row.finished_at = at or now()
             row.outcome = Outcome(record["outcome"])
             row.code = record.get("code")
-            row.osteoporosis = record.get("osteoporosis")
+            row.osteoporosis = {"yes": True, "no": False}.get(record.get("osteoporosis"))
             row.category = record.get("category")
             row.probability = record.get("probabilities", {}).get("osteoporosis")
             row.record = record

@@ -116,6 +116,7 @@ class Assessor:
             device=scan.device,
             prepared=prepared,
             timings_ms=clock.milliseconds,
+            features=prediction.features,
         )
 
 

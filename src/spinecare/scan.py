@@ -272,7 +272,8 @@ class Interval:
 class Assessment:
     """The answer to one scan. `category` and `osteoporosis` are None when abstained.
 
-    `timings_ms` is the wall time of each step on the way here, in milliseconds.
+    `timings_ms` is the wall time of each step on the way here, in milliseconds. `features` is each member's last map,
+    float32 (channels, h, w), for explaining the answer.
     """
 
     source: Source
@@ -296,6 +297,7 @@ class Assessment:
     device: str | None
     prepared: Prepared
     timings_ms: dict[str, float] = field(default_factory=dict)
+    features: dict[str, Float32] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

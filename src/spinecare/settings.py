@@ -26,6 +26,22 @@ class ReadLimits:
 
 
 @dataclass(frozen=True)
+class ArchiveLimits:
+    """What a ZIP archive may cost while it is opened.
+
+    `max_files` in it, `max_file_bytes` of one and `max_total_bytes` of all of them, inflated; `max_ratio` of inflated
+    to packed bytes, for files over 4 MB (deflate reaches 1,032 with zeros alone); `max_directory_bytes` of its table of
+    contents.
+    """
+
+    max_files: int = 1000
+    max_file_bytes: int = 32 * 1024 * 1024
+    max_total_bytes: int = 512 * 1024 * 1024
+    max_ratio: int = 200
+    max_directory_bytes: int = 1024 * 1024
+
+
+@dataclass(frozen=True)
 class PrepareSettings:
     """How a scan is made ready. A bundle names the settings it was trained with.
 
@@ -113,6 +129,10 @@ class SiteSettings:
         return self.database or f"sqlite:///{self.data / 'spinecare.db'}"
 
 
+# Set around tests and benchmarks, which start the real commands; no settings of an installation.
+TEST_PREFIXES = ("SPINECARE_TEST_", "SPINECARE_CONTRACT_")
+
+
 def site_settings(environment: Mapping[str, str] | None = None, **given: Any) -> SiteSettings:
     """The settings of `SPINECARE_*` in the environment (also `SPINECARE_MAX_FILE_BYTES` and the other limits);
     `given` goes before them.
@@ -124,7 +144,11 @@ def site_settings(environment: Mapping[str, str] | None = None, **given: Any) ->
     """
     environment = os.environ if environment is None else environment
     prefix = "SPINECARE_"
-    written = {name[len(prefix) :].lower(): value for name, value in environment.items() if name.startswith(prefix)}
+    written = {
+        name[len(prefix) :].lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix) and not name.startswith(TEST_PREFIXES)
+    }
     limits = _taken(ServeSettings, written)
     site = _taken(SiteSettings, written)
     if written:

@@ -78,7 +78,8 @@ class Broken:
     """A session whose answer is not a set of probabilities."""
 
     def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return [np.full((1, 3), np.nan, dtype=np.float32)]
+        shapes = {"logits": (1, 3), "features": (1, 2, 6, 3)}
+        return [np.full(shapes[name], np.nan, dtype=np.float32) for name in names]
 
 
 def test_a_member_that_answers_nonsense_gives_no_label(bundle: Bundle, image: np.ndarray) -> None:

@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.codestream import frame_size, rle_segment_sizes
+from spinecare.io.jpeg import check_jpeg
 from spinecare.io.limits import damaged
+from spinecare.settings import ReadLimits
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -27,14 +29,21 @@ APART_SECONDS = 60.0
 """Longest time for a frame in a process of its own; a scan takes milliseconds there."""
 
 
-def check_size(dataset: Dataset, name: str) -> None:
-    """Raise `ScanError` when the pixels are not as many as the tags say.
+def check_size(dataset: Dataset, name: str, limits: ReadLimits) -> None:
+    """Raise `ScanError` when the pixels are not as many as the tags say, or take too long to decode.
 
     A decoder believes the frame, and the limits have been checked on the tags. Native and RLE pixels beyond the
     last row would be dropped without a word: a picture that is cut or sheared. Too few are found by the decoder.
     """
     from pydicom.encaps import generate_frames
-    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+    from pydicom.uid import (
+        JPEG2000TransferSyntaxes,
+        JPEGBaseline8Bit,
+        JPEGExtended12Bit,
+        JPEGLSTransferSyntaxes,
+        JPEGTransferSyntaxes,
+        RLELossless,
+    )
 
     syntax = dataset.file_meta.TransferSyntaxUID
     rows, cols = int(dataset.Rows), int(dataset.Columns)
@@ -47,8 +56,10 @@ def check_size(dataset: Dataset, name: str) -> None:
         return
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     if syntax == RLELossless:
+        # A run that is damaged is longer or shorter: the rows behind it would be shifted.
         for size in rle_segment_sizes(frame, (rows + 1) * cols):
-            _check_rows(size, cols, rows, name)
+            if not 0 <= size - rows * cols <= 1:
+                raise damaged(name, f"it says {rows} rows of pixels, but holds more or fewer")
         return
     if syntax not in JPEGTransferSyntaxes + JPEGLSTransferSyntaxes + JPEG2000TransferSyntaxes:
         return
@@ -57,6 +68,8 @@ def check_size(dataset: Dataset, name: str) -> None:
         raise damaged(name, "its compressed picture has no readable header")
     if claimed != (rows, cols):
         raise damaged(name, f"it says {rows} x {cols} pixels, its compressed picture {claimed[0]} x {claimed[1]}")
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
+        check_jpeg(frame, rows, cols, name, limits)
 
 
 def _check_rows(size: int, row_bytes: int, rows: int, name: str) -> None:

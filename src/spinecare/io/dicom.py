@@ -15,7 +15,7 @@ from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.colour import split_colour
 from spinecare.io.decode import check_size, decode_first_frame, unsupported
 from spinecare.io.greyscale import display_grey
-from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged
+from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged, too_costly
 from spinecare.io.tags import read_acquired, read_device, read_patient, read_spacing
 from spinecare.io.view import read_view, read_view_tags
 from spinecare.scan import Scan, Source
@@ -23,8 +23,13 @@ from spinecare.settings import ReadLimits
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.tag import BaseTag
 
 COLOUR_SPACES = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR"})
+MAX_ELEMENTS, MAX_ITEMS = 20_000, 20_000
+"""In one file; a scan has about a hundred elements."""
+_PIXELS, _UNDEFINED = 0x7FE00010, 0xFFFFFFFF
+_BEHIND_PIXELS = (0xFFFAFFFA, 0xFFFCFFFC)
 GREY_SPACES = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
@@ -79,8 +84,7 @@ def read_dicom(data: bytes, name: str, limits: ReadLimits = USUAL, path: str | N
 
 
 def _read(data: bytes, name: str, limits: ReadLimits, path: str | None) -> Scan:
-    dataset = _parse(data, name, limits)
-    _check_header(dataset, name, limits)
+    dataset = open_dicom(data, name, limits)
     stored = decode_first_frame(dataset, data, name)
     colour = None
     if str(dataset.PhotometricInterpretation) in GREY_SPACES:
@@ -111,15 +115,31 @@ def _read(data: bytes, name: str, limits: ReadLimits, path: str | None) -> Scan:
     )
 
 
+def open_dicom(data: bytes, name: str, limits: ReadLimits = USUAL) -> Dataset:
+    """The data set of a file with one picture that can be decoded; nothing is decoded yet.
+
+    Raises
+    ------
+    ScanError
+        When it is none, or is over the limits.
+    """
+    dataset = _parse(data, name, limits)
+    _check_header(dataset, name, limits)
+    return dataset
+
+
 def _parse(data: bytes, name: str, limits: ReadLimits) -> Dataset:
     """The data set, with a transfer syntax; pixels are not decoded yet."""
-    import pydicom
+    from pydicom.filereader import read_partial
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     try:
-        _check_inflated_size(data, name, limits)
-        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
-        keywords = {element.keyword for element in dataset if element.VR != "SQ"}
+        inflated = _inflated(data, name, limits)
+        _check_items(inflated, name)
+        dataset = read_partial(io.BytesIO(data), stop_when=_Watch(name), force=True)
+        _check_end(dataset, inflated, name)
+        # Values are looked at, sequences are not: what they hold says nothing of the picture.
+        keywords = {dataset[tag].keyword for tag in list(dataset.keys()) if not _is_sequence(dataset, tag)}
     except ScanError:
         raise
     except Exception as error:
@@ -137,8 +157,39 @@ def _parse(data: bytes, name: str, limits: ReadLimits) -> Dataset:
     return dataset
 
 
-def _check_inflated_size(data: bytes, name: str, limits: ReadLimits) -> None:
-    """Refuse a deflated data set that inflates beyond the limit, without inflating it further than that."""
+def _is_sequence(dataset: Dataset, tag: BaseTag) -> bool:
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    written = dataset.get_item(tag).VR
+    return (written or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")) == "SQ"
+
+
+class _Watch:
+    """Asked by pydicom before each element of the data set: does reading end here?
+
+    Behind the pixels only padding and signatures may come (PS3.3, PS3.10 7.2): anything else means that pixels were
+    lost or added, as by one wrong bit in a deflated file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.elements = 0
+        self.behind_pixels = False
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
+        self.elements += 1
+        if self.elements > MAX_ELEMENTS:
+            raise too_costly(self.name, f"it holds more than {MAX_ELEMENTS:,} elements")
+        if self.behind_pixels and tag == 0:
+            return True  # the file was filled up with zeros
+        if self.behind_pixels and tag not in _BEHIND_PIXELS:
+            raise damaged(self.name, "behind its picture stands what does not belong there")
+        self.behind_pixels |= tag == _PIXELS
+        return False
+
+
+def _inflated(data: bytes, name: str, limits: ReadLimits) -> bytes:
+    """The file, inflated where its transfer syntax says so, but never further than the limit."""
     # pydicom has no public reader that stops before inflating.
     from pydicom.filereader import _read_file_meta_info, read_preamble
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -146,10 +197,34 @@ def _check_inflated_size(data: bytes, name: str, limits: ReadLimits) -> None:
     stream = io.BytesIO(data)
     read_preamble(stream, force=True)
     if _read_file_meta_info(stream).get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
+        return data
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = len(inflater.decompress(data[stream.tell() :], limits.max_bytes + 1))
-    check_bytes(max(inflated, 1), name, limits)
+    inflated = inflater.decompress(data[stream.tell() :], limits.max_bytes + 1)
+    if len(inflated) > limits.max_bytes:
+        raise ScanError(
+            UnreadableCode.TOO_MANY_BYTES,
+            f"The file {name} unpacks to more than {limits.max_bytes // 2**20} MB.",
+            "Send a single scan as one picture.",
+        )
+    if not inflater.eof:
+        raise damaged(name, "it breaks off")
+    return inflated
+
+
+def _check_end(dataset: Dataset, inflated: bytes, name: str) -> None:
+    """Native pixels end with the file or before a whole element (`_Watch`): a few bytes more mean shifted rows."""
+    raw = dataset.get_item(_PIXELS) if _PIXELS in dataset else None
+    if raw is None or raw.length == _UNDEFINED:
+        return
+    end = raw.value_tell + raw.length
+    if max(dataset.keys()) == _PIXELS and any(inflated[end : end + 8]):
+        raise damaged(name, "behind its picture stands what does not belong there")
+
+
+def _check_items(data: bytes, name: str) -> None:
+    """Items of sequences and fragments of pixels are nested and chained at almost no cost to who writes them."""
+    if max(data.count(b"\xfe\xff\x00\xe0"), data.count(b"\xff\xfe\xe0\x00")) > MAX_ITEMS:
+        raise too_costly(name, f"it holds more than {MAX_ITEMS:,} items")
 
 
 def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
@@ -175,7 +250,7 @@ def _check_header(dataset: Dataset, name: str, limits: ReadLimits) -> None:
         raise unsupported(name, f"colour space {space or 'not given'} with {samples} samples a pixel")
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise unsupported(name, f"{stored} bits stored in {allocated}")
-    check_size(dataset, name)
+    check_size(dataset, name, limits)
 
 
 def _as_rgb(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import sys
 
-MAX_MEMORY_BYTES = 4 * 2**30
+MAX_MEMORY_BYTES = 2 * 2**30
 
 
 def main() -> None:

@@ -52,6 +52,15 @@ def check_frames(frames: int, name: str, limits: ReadLimits, at_least: bool = Fa
         )
 
 
+def too_costly(name: str, what: str) -> ScanError:
+    """The error for a file that takes more to read than a scan ever does."""
+    return ScanError(
+        UnreadableCode.TOO_COSTLY,
+        f"The file {name} takes too long to read: {what}.",
+        "Export the scan again from the scanner or the archive.",
+    )
+
+
 def damaged(name: str, what: str) -> ScanError:
     """The error for a file that breaks off or contradicts itself."""
     return ScanError(

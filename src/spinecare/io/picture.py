@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.colour import split_colour
+from spinecare.io.jpeg import check_jpeg
+from spinecare.io.kind import START_BYTES, Kind, kind_of
 from spinecare.io.limits import USUAL, check_bytes, check_frames, check_pixels, damaged
 from spinecare.scan import Float32, Patient, Scan, Source, UInt8
 from spinecare.settings import ReadLimits
@@ -18,24 +21,19 @@ from spinecare.settings import ReadLimits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FORMATS = {Kind.PNG: "PNG", Kind.JPEG: "JPEG", Kind.TIFF: "TIFF", Kind.BMP: "BMP"}
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "TIFF": "image/tiff", "BMP": "image/bmp"}
 
+_CHUNK = 1024 * 1024
 _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT, _TIFF_PHOTOMETRIC = 322, 323, 262
+_TIFF_COMPRESSION, _DEFLATE = 259, (8, 32946)
+_TIFF_STRIPS = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 _EXIF_ORIENTATION = 0x0112
 
 
 def picture_format(data: bytes) -> str | None:
     """The format by its first bytes: a key of `MEDIA_TYPES`, or None."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "PNG"
-    if data[:3] == b"\xff\xd8\xff":
-        return "JPEG"
-    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return "TIFF"
-    # "BM" alone starts many a text; the rest is the offset of the pixels after two reserved words.
-    if data[:2] == b"BM" and data[6:10] == b"\x00\x00\x00\x00":
-        return "BMP"
-    return None
+    return FORMATS.get(kind_of(data[:START_BYTES]))
 
 
 def read_picture(data: bytes, name: str, limits: ReadLimits = USUAL, path: str | None = None) -> Scan:
@@ -105,6 +103,12 @@ def _decode(data: bytes, kind: str, name: str, limits: ReadLimits) -> tuple[Floa
         ) from error
     with opened:
         _check_header(opened, name, limits)
+        if kind == "JPEG":
+            check_jpeg(data, opened.height, opened.width, name, limits)
+        elif kind == "TIFF":
+            _check_strips(data, opened, name)
+        elif kind == "BMP" and int.from_bytes(data[2:6], "little") not in (0, len(data)):
+            raise damaged(name, "it is longer or shorter than it says")
         opened.load()
         image = _upright(opened)
         if image.mode.startswith("I;16") or image.mode == "I":
@@ -132,6 +136,24 @@ def _check_header(image: Image, name: str, limits: ReadLimits) -> None:
     elif image.format != "MPO":
         # In a phone's JPEG (MPO) the other pictures are previews and depth maps of the first.
         check_frames(int(getattr(image, "n_frames", 1)), name, limits)
+
+
+def _check_strips(data: bytes, image: Image, name: str) -> None:
+    """A deflated strip ends with a checksum, which libtiff does not look at."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(_TIFF_COMPRESSION) not in _DEFLATE:
+        return
+    for offsets, counts in _TIFF_STRIPS:
+        for at, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
+            inflater, strip = zlib.decompressobj(), data[at : at + count]
+            try:
+                while strip and not inflater.eof:
+                    inflater.decompress(strip, _CHUNK)
+                    strip = inflater.unconsumed_tail
+            except zlib.error as error:
+                raise damaged(name, "its compressed pixels are not what they were") from error
+            if not inflater.eof:
+                raise damaged(name, "its compressed pixels break off")
 
 
 def _upright(image: Image) -> Image:

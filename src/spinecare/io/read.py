@@ -6,8 +6,9 @@ from pathlib import Path
 
 from spinecare.errors import ScanError, UnreadableCode
 from spinecare.io.dicom import looks_like_dicom, read_dicom
+from spinecare.io.kind import START_BYTES, Kind, hidden_in_preamble, kind_of
 from spinecare.io.limits import USUAL, check_bytes
-from spinecare.io.picture import picture_format, read_picture
+from spinecare.io.picture import FORMATS, read_picture
 from spinecare.scan import Scan
 from spinecare.settings import ReadLimits
 
@@ -70,11 +71,18 @@ def read_scan_bytes(data: bytes, name: str, limits: ReadLimits = USUAL) -> Scan:
 
 def _read(data: bytes, name: str, limits: ReadLimits, path: str | None) -> Scan:
     check_bytes(len(data), name, limits)
-    # First DICOM: its preamble may hold the header of a TIFF on purpose (PS3.10 7.1).
-    if data[128:132] == b"DICM" or (picture_format(data) is None and looks_like_dicom(data)):
-        return read_dicom(data, name, limits, path)
-    if picture_format(data):
+    start = data[:START_BYTES]
+    kind = kind_of(start)
+    if kind in FORMATS:
         return read_picture(data, name, limits, path)
+    if start[128:] == b"DICM" and kind != Kind.DICOM:
+        raise ScanError(
+            UnreadableCode.NOT_A_PICTURE,
+            f"The file {name} is DICOM and {hidden_in_preamble(start)} at once.",
+            "Export the scan again from the scanner or the archive.",
+        )
+    if kind == Kind.DICOM or looks_like_dicom(data):
+        return read_dicom(data, name, limits, path)
     raise _not_a_picture(data, name)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_ANISOTROPY = 0.03
 """ExposedArea is in whole millimetres: spacings that differ by more than this are not trusted."""
 
+_NOBODY = frozenset(
+    {"", "anon", "anonymous", "anonymised", "anonymized", "deidentified", "na", "none", "null", "unknown", "test"}
+)
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 
 
@@ -57,6 +60,21 @@ def read_patient(dataset: Dataset, fallback_key: str) -> Patient:
         weight_kg=_within(_number(dataset.get("PatientWeight")), 1.0, 500.0),
         ethnicity=_text(dataset, "EthnicGroup") or None,
     )
+
+
+def read_identity(dataset: Dataset) -> dict[str, str | None]:
+    """Who the file says it shows: `clinic_id` (PatientID), `name`, `birth_date` (ISO), each None where it says nothing.
+
+    For filing alone; nothing of it gets into an answer. A word that stands for nobody, as ANONYMOUS, is no PatientID:
+    it would make one patient of many.
+    """
+    clinic_id, born = _line(dataset, "PatientID", 128), _date(dataset, "PatientBirthDate")
+    letters = "".join(c for c in (clinic_id or "").lower() if c.isalnum()).strip("0")
+    return {
+        "clinic_id": None if letters in _NOBODY else clinic_id,
+        "name": _line(dataset, "PatientName", 256),
+        "birth_date": born.isoformat() if born else None,
+    }
 
 
 def read_acquired(dataset: Dataset) -> date | None:
@@ -115,6 +133,11 @@ def _number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
+
+
+def _line(dataset: Dataset, keyword: str, length: int) -> str | None:
+    printable = "".join(c for c in _text(dataset, keyword) if c.isprintable())
+    return " ".join(printable.split())[:length].strip() or None
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

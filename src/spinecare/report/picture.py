@@ -1,8 +1,7 @@
-"""Pictures for a page: a scan as a data URI, and its levels as the points of SVG shapes over it."""
+"""Pictures for a page: a scan as a PNG, and its levels as the points of SVG shapes over it."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ LONGEST = 1000
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to draw: `uri` holds a PNG; `width`, `height` are its size on the page, in SVG units."""
+    """A picture to draw, as a PNG; `width`, `height` are its size on the page, in SVG units."""
 
-    uri: str
+    png: bytes
     width: float
     height: float
 
@@ -35,13 +34,14 @@ class Shape:
     y: float
 
 
-def png_uri(pixels: UInt8) -> str:
-    """Pixels, uint8 (rows, cols) grey or (rows, cols, 3) RGB, as a `data:image/png` URI."""
-    ordered = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    done, encoded = cv2.imencode(".png", ordered)
+def png(pixels: UInt8) -> bytes:
+    """Pixels as a PNG file: uint8 (rows, cols) grey, (rows, cols, 3) RGB or (rows, cols, 4) RGBA."""
+    swap = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    ordered = cv2.cvtColor(pixels, swap[pixels.shape[2]]) if pixels.ndim == 3 else pixels
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(ordered))
     if not done:
         raise ValueError(f"no PNG can be made of pixels of shape {pixels.shape}")
-    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return encoded.tobytes()
 
 
 def row_stretch(scan: Scan) -> float:
@@ -53,22 +53,38 @@ def row_stretch(scan: Scan) -> float:
     return ratio if 0.2 < ratio < 5 else 1.0
 
 
+def picture_size(scan: Scan, longest: int = LONGEST) -> tuple[int, int]:
+    """Rows and columns of a picture of the scan in pixels: its own, or fewer so that neither is above `longest`."""
+    rows, cols = scan.pixels.shape
+    scale = min(1.0, longest / max(rows, cols))
+    return max(1, round(rows * scale)), max(1, round(cols * scale))
+
+
 def scan_picture(scan: Scan) -> Picture:
     """The scan as the file shows it, colours and overlays included, with the shape of its pixels."""
-    rows, cols = scan.pixels.shape
     pixels = scan.colour if scan.colour is not None else np.rint(255 * scan.grey).astype(np.uint8)
-    scale = min(1.0, LONGEST / max(rows, cols))
-    if scale < 1:
-        size = (max(1, round(cols * scale)), max(1, round(rows * scale)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return Picture(png_uri(np.ascontiguousarray(pixels)), float(cols), round(rows * row_stretch(scan), 2))
+    rows, cols = picture_size(scan)
+    if (rows, cols) != scan.pixels.shape:
+        pixels = cv2.resize(pixels, (cols, rows), interpolation=cv2.INTER_AREA)
+    return Picture(png(pixels), *drawn_size(scan))
+
+
+def map_picture(colours: UInt8, scan: Scan) -> Picture:
+    """A map to lay over `scan_picture`: uint8 (rows, cols, 4) RGBA that covers the whole scan."""
+    return Picture(png(colours), *drawn_size(scan))
+
+
+def drawn_size(scan: Scan) -> tuple[float, float]:
+    """Width and height of the scan's picture in SVG units: columns, and rows as tall as they are in the body."""
+    rows, cols = scan.pixels.shape
+    return float(cols), round(rows * row_stretch(scan), 2)
 
 
 def prepared_picture(prepared: Prepared) -> Picture:
     """The prepared picture: what the model saw."""
     image = np.rint(255 * np.clip(prepared.image, 0, 1)).astype(np.uint8)
     rows, cols = image.shape
-    return Picture(png_uri(np.ascontiguousarray(image)), float(cols), float(rows))
+    return Picture(png(image), float(cols), float(rows))
 
 
 def shapes_on_scan(levels: Sequence[Level], scan: Scan) -> tuple[Shape, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from spinecare.bundle.read import Bundle
@@ -11,8 +13,27 @@ from spinecare.runtime.stack import Float64, softmax
 from spinecare.scan import Float32
 
 
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What one member says to a picture, and the last map it says it from.
+
+    probabilities
+        float64 (3,), in the order of the classes.
+    features
+        float32 (channels, h, w): the last map before global average pooling, for explaining.
+    """
+
+    probabilities: Float64
+    features: Float32
+
+
 def member_probabilities(bundle: Bundle, image: Float32) -> dict[str, Float64]:
-    """Each member's probabilities (3,), by name, in the order of the bundle.
+    """Each member's probabilities (3,), by name: `ask_members` without what explains them."""
+    return {name: said.probabilities for name, said in ask_members(bundle, image).items()}
+
+
+def ask_members(bundle: Bundle, image: Float32) -> dict[str, Said]:
+    """What each member says, by name, in the order of the bundle.
 
     Members run one after another, each on all threads of its session: the VGG16 is most of the work, so
     side by side with one thread each would wait for it alone.
@@ -34,18 +55,19 @@ def member_probabilities(bundle: Bundle, image: Float32) -> dict[str, Float64]:
             "Prepare it with the settings of the bundle.",
         )
     batch = np.ascontiguousarray(image, dtype=np.float32)[np.newaxis, np.newaxis]
-    return {member.name: _checked(member, _ask(bundle, member, batch)) for member in bundle.spec.members}
+    return {member.name: _ask(bundle, member, batch) for member in bundle.spec.members}
 
 
-def _ask(bundle: Bundle, member: MemberSpec, batch: Float32) -> Float64:
+def _ask(bundle: Bundle, member: MemberSpec, batch: Float32) -> Said:
     network = bundle.sessions[member.model]
     if member.forest is None:
-        (logits,) = network.run(["logits"], {"image": batch})
-        return softmax(logits[0])
+        # The features are on the way to the logits: handing them out costs a copy and no computation.
+        logits, features = network.run(["logits", "features"], {"image": batch})
+        return Said(_checked(member, softmax(logits[0])), features[0])
     (features,) = network.run(["features"], {"image": batch})
     pooled = features.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
     (probabilities,) = bundle.sessions[member.forest].run(["probabilities"], {"features": pooled})
-    return np.asarray(probabilities[0], dtype=np.float64)
+    return Said(_checked(member, np.asarray(probabilities[0], dtype=np.float64)), features[0])
 
 
 def _checked(member: MemberSpec, p: Float64) -> Float64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ from spinecare.bundle.read import Bundle
 from spinecare.bundle.schema import CLASSES, BundleSpec
 from spinecare.runtime.calibrate import prior_shift, temperature_scale
 from spinecare.runtime.conformal import must_abstain, prediction_set
-from spinecare.runtime.members import member_probabilities
+from spinecare.runtime.members import ask_members
 from spinecare.runtime.stack import Float64, stack
-from spinecare.scan import LABELS, Label, Patient, Prepared
+from spinecare.scan import LABELS, Float32, Label, Patient, Prepared
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Prediction:
         Class -> probability as shown, for the assumed prevalence.
     members
         Member -> class -> probability as the member itself says it, for the prevalence in training.
+    features
+        Member -> its last map, float32 (channels, h, w); empty where nobody asked the networks.
     """
 
     probabilities: dict[str, float]
@@ -33,6 +35,7 @@ class Prediction:
     abstained: bool
     osteoporosis: bool | None
     category: Label | None
+    features: dict[str, Float32] = field(default_factory=dict, compare=False)
 
 
 def predict(bundle: Bundle, prepared: Prepared, measurements: Mapping[str, float], patient: Patient) -> Prediction:
@@ -52,8 +55,10 @@ def predict(bundle: Bundle, prepared: Prepared, measurements: Mapping[str, float
     AssessmentError
         When a member's answer is not a set of probabilities.
     """
-    members = member_probabilities(bundle, prepared.image)
-    return decide(members, combine(members, bundle.spec), bundle.spec)
+    said = ask_members(bundle, prepared.image)
+    members = {name: one.probabilities for name, one in said.items()}
+    decided = decide(members, combine(members, bundle.spec), bundle.spec)
+    return replace(decided, features={name: one.features for name, one in said.items()})
 
 
 def combine(members: Mapping[str, npt.ArrayLike], spec: BundleSpec) -> Float64:

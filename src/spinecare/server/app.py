@@ -12,10 +12,13 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from spinecare import __version__
+from spinecare.server.api import TAGS
 from spinecare.server.problems import handle_problems
+from spinecare.server.security.check import check_settings
 from spinecare.server.security.headers import SecurityHeaders
 from spinecare.server.security.who import SignedIn
 from spinecare.store.site import Site
+from spinecare.store.specialists import load_sample
 
 DESCRIPTION = (
     "Reads lumbar spine DXA scans and says, with its certainty and its reasons, whether they show "
@@ -44,8 +47,13 @@ ROUTERS = (
 def create_app(site: Site) -> FastAPI:
     """The application, ready to serve. Its queue runs as long as the application does; `site` is closed with it."""
 
+    check_settings(site.settings)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if site.settings.demo:
+            with site.db.begin() as session:
+                load_sample(session)
         if site.settings.consumers:
             site.queue.start()
         try:
@@ -60,6 +68,7 @@ def create_app(site: Site) -> FastAPI:
         docs_url=None,  # FastAPI's own page loads its scripts from a CDN; ours is in `pages.docs`
         redoc_url=None,
         openapi_url="/openapi.json",
+        openapi_tags=TAGS,
         lifespan=lifespan,
     )
     app.state.site = site

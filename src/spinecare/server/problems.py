@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from spinecare.errors import ScanError, StoreError
 from spinecare.server.render import page
@@ -118,7 +119,19 @@ async def _http(request: Request, error: Exception) -> Response:
     title, reason, hint = words.get(
         error.status_code, ("Not possible", str(error.detail), "Start again from the first page.")
     )
-    return answer(request, Problem(error.status_code, title, reason, hint, headers=dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
+    return answer(request, Problem(error.status_code, title, reason, hint, headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """What this address takes (RFC 9110, 10.2.1): Starlette names the methods of the first route that fits alone."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _our_fault(request: Request, error: Exception) -> Response:

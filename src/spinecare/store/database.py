@@ -68,7 +68,9 @@ class Database:
             )
         self.url = made
         self.is_sqlite = made.get_backend_name() == "sqlite"
-        self.engine = _sqlite(made) if self.is_sqlite else create_engine(made, pool_pre_ping=True, pool_size=10)
+        self.engine = _sqlite(made) if self.is_sqlite else create_engine(
+            made, pool_pre_ping=True, pool_size=10, hide_parameters=True
+        )
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -130,12 +132,12 @@ def alembic_config(connection: Connection) -> Config:
 def _sqlite(url: Any) -> Engine:
     if url.database not in {None, "", ":memory:"}:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_WAIT_S})
+    engine = create_engine(url, connect_args={"timeout": SQLITE_WAIT_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _connect(raw: Any, record: Any) -> None:
         raw.isolation_level = None  # the begin below is ours: pysqlite's own comes too late
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             raw.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

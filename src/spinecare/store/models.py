@@ -260,6 +260,19 @@ class Invitation(Base):
     used_at: Mapped[datetime | None]
 
 
+class OidcStart(Base):
+    """A browser on its way to the OpenID provider and back: what must still be the same when it returns."""
+
+    __tablename__ = "oidc_start"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    browser_sha256: Mapped[str] = mapped_column(String(64))
+    nonce: Mapped[str] = mapped_column(String(64))
+    verifier: Mapped[str] = mapped_column(String(128))
+    next: Mapped[str] = mapped_column(String(1024))
+    expires_at: Mapped[datetime]
+
+
 class AuditEntry(Base):
     """Who did what to what, when. Each entry holds the hash of the one before."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from spinecare.errors import SpineCareError
 from spinecare.scan import ModelInfo
 from spinecare.settings import SiteSettings
 from spinecare.store.database import Database
@@ -19,10 +20,17 @@ class Answered:
         JSON values: DESIGN 7 and `display` (report/record.py). Pictures are named by SHA-256 in it.
     pictures
         Name -> bytes of a PNG: `scan`, `prepared`, `map_<member>`.
+    identity
+        Who the file says it shows: `clinic_id`, `name`, `birth_date` (ISO), each only where the file has it.
     """
 
     record: dict[str, Any]
     pictures: dict[str, bytes]
+    identity: dict[str, str | None] = field(default_factory=dict)
+
+
+class WorkerError(SpineCareError):
+    """No worker process can be had: a fault of the installation, and not of any file."""
 
 
 class Pool(Protocol):

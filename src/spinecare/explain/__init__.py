@@ -1,0 +1,1 @@
+"""Why: what in the picture, and which member, moved the answer."""
