@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,17 @@ def test_every_hard_limit_lies_beyond_the_limit_that_is_told() -> None:
         if one.name in HARD:
             hard = HARD[one.name]
             assert hard.limit > one.limit if hard.above else hard.limit < one.limit
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "grey", "passes"), [(80, 90, 0.0, False), (0, 12, 0.0, True), (80, 90, 1.0, True)]
+)
+def test_blank_rows_across_the_spine_are_a_torn_picture(first: int, last: int, grey: float, passes: bool) -> None:
+    made = prepared(picture())
+    raw = np.random.default_rng(0).random((192, 96), dtype=np.float32)
+    raw[first:last] = grey * raw.max()
+    torn = replace(made, raw=raw)
+    (one,) = (c for c in check(torn) if c.name == "unbroken")
+    assert one.passed is passes
+    refused = refuse((one,))
+    assert (refused is None) is passes

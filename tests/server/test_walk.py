@@ -1,7 +1,7 @@
 """The whole application as a clinic uses it: real workers, real files, Chromium, desktop and phone.
 
-First start, sign in, upload of DICOM and pictures, result, reading, patient, directory, every other page, sign out. Each
-page is judged by axe-core, fits its screen, and breaks no rule of the security policy.
+First start, sign in, upload of DICOM and pictures, result, reading, patient, directory, every other page, sign out.
+Each page is judged by axe-core, fits its screen, and breaks no rule of the security policy.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def entries(site: Site) -> list[Any]:
 
 
 def sign_out(page: Any, phone: bool) -> None:
-    page.locator(".narrow-nav > summary" if phone else ".who summary").click()
+    page.locator(".narrow-nav > summary" if phone else ".mine summary").click()
     page.locator("button:visible", has_text="Sign out").click()
     page.wait_for_load_state("networkidle")
 

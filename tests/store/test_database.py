@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from spinecare.errors import StoreError
-from spinecare.store.database import Database
+from spinecare.store.database import Database, alembic_config
 from spinecare.store.models import Base, Identity, PatientRow, Specialist
 from spinecare.store.site import Site
 
@@ -135,3 +138,22 @@ def test_a_database_of_another_kind_or_none_gets_a_sentence(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="cannot be used") as caught:
         Database("postgresql://someone:geheim@127.0.0.1:1/none").upgrade()
     assert "geheim" not in str(caught.value)
+
+
+def test_the_migrations_give_the_tables_of_the_models(db_url: str) -> None:
+    db = Database(db_url)
+    db.upgrade()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    db.close()
+
+
+def test_a_migration_can_be_taken_back(db_url: str) -> None:
+    db = Database(db_url)
+    db.upgrade()
+    with db.engine.connect().execution_options(write=True) as connection, connection.begin():
+        command.downgrade(alembic_config(connection), "base")
+    assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+    db.upgrade()
+    db.close()

@@ -39,7 +39,11 @@ HARD: dict[str, HardLimit] = {
     "contrast": HardLimit(0.12, False, RefusalCode.LOW_CONTRAST, _HINT_EXPORT),
     "brightness": HardLimit(0.05, False, RefusalCode.LOW_CONTRAST, _HINT_EXPORT),
     "clipping": HardLimit(0.6, True, RefusalCode.CLIPPED, _HINT_EXPORT),
+    "unbroken": HardLimit(0.01, True, RefusalCode.NOT_COVERED, "Copy or export the scan again and send the new file."),
 }
+
+FLAT = 0.02
+"""A row across the spine whose greys differ by less than this share of the crop's own range shows nothing."""
 
 
 def check(prepared: Prepared) -> tuple[Check, ...]:
@@ -47,8 +51,8 @@ def check(prepared: Prepared) -> tuple[Check, ...]:
 
     Returns
     -------
-    `levels`, `covered`, `soft_tissue`, `contrast`, `brightness`, `clipping`, `confidence`, and `agreement` when
-    there are both an operator's levels and levels from the image.
+    `levels`, `covered`, `soft_tissue`, `contrast`, `brightness`, `clipping`, `unbroken`, `confidence`, and
+    `agreement` when there are both an operator's levels and levels from the image.
     """
     grey, scanned = _sample(prepared)
     spine, left, right = _columns()
@@ -56,7 +60,7 @@ def check(prepared: Prepared) -> tuple[Check, ...]:
     bone = grey[:, spine][scanned[:, spine]]
     sides = [grey[:, cols][scanned[:, cols]] for cols in (left, right)]
     checks += _tone(bone, [side for side in sides if side.size])
-    checks.append(_confidence(prepared))
+    checks += [_unbroken(prepared), _confidence(prepared)]
     if len(prepared.levels_from_image) == len(prepared.levels) == LEVELS:
         checks.append(_agreement(prepared))
     return tuple(checks)
@@ -101,6 +105,30 @@ def _levels(prepared: Prepared) -> Check:
     count = len(prepared.levels)
     sentence = "L1 to L4 were found." if count == LEVELS else f"Only {count} of the four levels were found."
     return Check("levels", count == LEVELS, float(count), float(LEVELS), "levels", sentence)
+
+
+def _unbroken(prepared: Prepared) -> Check:
+    """Rows within the crop that show nothing across the spine, as a torn file leaves them: native DICOM and BMP
+    have no checksum that would tell. At the crop's upper and lower end such rows are unscanned margins; dense bone
+    can be white from side to side."""
+    raw = prepared.raw
+    cols = raw.shape[1]
+    spine = raw[:, cols // 4 : cols - cols // 4]
+    least = FLAT * max(float(np.ptp(raw)), float(np.finfo(np.float32).tiny))
+    shown = np.flatnonzero((np.ptp(spine, axis=1) >= least) | (spine.min(axis=1) >= 0.9 * raw.max()))
+    flat = shown[-1] - shown[0] + 1 - shown.size if shown.size else 0
+    share = float(flat / raw.shape[0])
+    passed = share <= 0.0
+    return Check(
+        "unbroken",
+        passed,
+        share,
+        0.0,
+        "share",
+        "The picture of the spine is unbroken."
+        if passed
+        else f"The picture is broken: {share:.0%} of the rows from L1 to L4 are blank.",
+    )
 
 
 def _coverage(scanned: Bool, spine: Bool, left: Bool, right: Bool) -> list[Check]:

@@ -21,7 +21,7 @@ OUR_FAULT_HINT = "Try once more; if it happens again, tell who runs this service
 PROBLEM_JSON = "application/problem+json"
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 (what RFC 9457 calls it)
     """A request that gets no answer. `code` is a word for programs; `headers` go with the answer."""
 
     def __init__(

@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -86,7 +85,7 @@ class Received:
             max_file_bytes=limits.max_file_bytes,
             max_total_bytes=limits.max_request_bytes,
         )
-        with Path(file._file.name).open("rb") as archive:
+        with file.open() as archive:
             for member, data in members(archive, within):
                 if _is_archive(data[:START_BYTES]):
                     raise UploadError(

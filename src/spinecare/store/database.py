@@ -68,8 +68,10 @@ class Database:
             )
         self.url = made
         self.is_sqlite = made.get_backend_name() == "sqlite"
-        self.engine = _sqlite(made) if self.is_sqlite else create_engine(
-            made, pool_pre_ping=True, pool_size=10, hide_parameters=True
+        self.engine = (
+            _sqlite(made)
+            if self.is_sqlite
+            else create_engine(made, pool_pre_ping=True, pool_size=10, hide_parameters=True)
         )
 
     @contextmanager

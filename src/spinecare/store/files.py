@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from spinecare.errors import StoreError
 
@@ -39,13 +39,17 @@ class Incoming:
 
     def start(self, size: int) -> bytes:
         """The first `size` bytes of what was written."""
-        self._file.flush()
-        with Path(self._file.name).open("rb") as again:
+        with self.open() as again:
             return again.read(size)
 
     def read(self) -> bytes:
         """All of what was written."""
         return self.start(-1)
+
+    def open(self) -> BinaryIO:
+        """What was written, to be read from its beginning."""
+        self._file.flush()
+        return Path(self._file.name).open("rb")
 
     def keep(self) -> str:
         """Put it under its hash, on the disk for good; the hash. Twice is once."""
@@ -113,13 +117,6 @@ class FileStore:
         for path in self.folder.glob("??/??/*"):
             if _HASH.fullmatch(path.name):
                 yield path.name
-
-    def clear_incoming(self) -> int:
-        """Remove what a killed process left half written; how many. For the start, before anything comes in."""
-        left = list(self._incoming.iterdir())
-        for path in left:
-            path.unlink(missing_ok=True)
-        return len(left)
 
     def _take(self, incoming: Incoming) -> None:
         file = incoming._file

@@ -8,7 +8,6 @@ frames: a length of four bytes, that much JSON, and behind it the bytes whose si
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -211,14 +210,13 @@ def without_name(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _identity(data: bytes) -> dict[str, str | None]:
-    import pydicom
-
+    from spinecare.io.dicom import open_dicom
     from spinecare.io.tags import read_identity
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return read_identity(pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True))
+            return read_identity(open_dicom(data, "scan"))
         except Exception:
             return {}  # it was read before; what cannot be read twice names nobody
 

@@ -258,9 +258,9 @@ def _place(cursor: str) -> tuple[datetime, int]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, number = text.split(" ")
-        place = datetime.fromisoformat(at), int(number)
-        if place[0].tzinfo is None or not 0 <= place[1] < 2**31:
+        place = datetime.fromisoformat(at).astimezone(UTC), int(number)
+        if datetime.fromisoformat(at).tzinfo is None or not 0 <= place[1] < 2**31:
             raise ValueError
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise ValueError("This cursor is none of ours: start again from the first page.") from error
     return place

@@ -71,7 +71,7 @@ def search_patients(
         query = (
             select(PatientRow.key)
             .join(Identity, Identity.patient_id == PatientRow.id)
-            .where(Identity.clinic_id == wanted.clinic_id.strip())
+            .where(Identity.clinic_id == wanted.clinic_id.replace("\0", "").strip())
         )
         items = _patient_objects(session, list(session.scalars(query)), actor)
         for item in items:

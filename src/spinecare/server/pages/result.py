@@ -142,12 +142,11 @@ def file(request: Request, key: Key, actor: Reader, form: Form) -> Response:
 
 @router.post("/assessments/{key}/retry")
 def again(request: Request, key: Key, actor: Sender, form: Form) -> Response:
-    """Ask once more for what failed."""
+    """Ask once more for what failed, or took too much."""
     site: Site = request.app.state.site
     with site.db.begin() as session:
         row = _find(session, key)
-        if row.state == State.FAILED:
-            work.retry(session, row)
+        if work.retry(session, row):
             audit.note(site.db, session, actor, audit.Action.ASSESS, "assessment", key, again=True)
     site.queue.wake([row.id])
     return _back(key)
