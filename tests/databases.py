@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy.engine import make_url
+from benchmarks.service import scratch_database
 
 from spinecare.settings import SiteSettings
 from spinecare.store.site import Site, open_store
@@ -47,14 +46,8 @@ def postgres_database() -> Iterator[str]:
     server = os.environ.get(SERVER)
     if not server:
         pytest.skip(f"{SERVER} is not set: no PostgreSQL to test on (tests/postgres.sh start)")
-    name = f"spinecare_test_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    try:
-        yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with scratch_database(server) as url:
+        yield url
 
 
 @pytest.fixture(params=BACKENDS)

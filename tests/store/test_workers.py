@@ -22,7 +22,7 @@ from spinecare.store import worker
 from spinecare.store.site import WorkerError
 from spinecare.store.workers import WorkerPool, child_settings
 
-SHARED = Path("/work/shared/data")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 BAD = (sys.executable, str(Path(__file__).with_name("worker_that_misbehaves.py")))
 
 

@@ -96,7 +96,9 @@ class _PagesOnly:
         self.model = model
 
     def assess(self, data: bytes, name: str, given: dict[str, object]) -> Answered:
-        raise NotImplementedError("this process only answers pages")
+        from spinecare.store.site import WorkerError
+
+        raise WorkerError("This process only answers pages.")
 
     def close(self) -> None:
         pass

@@ -13,21 +13,20 @@ from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from spinecare import __version__
 from spinecare.report import words
+from spinecare.report.drawing import Drawing
 from spinecare.scan import LABELS
 
 FONTS = Path(__file__).parent / "fonts"
 MARGIN = 16 * mm
 WIDTH = A4[0] - 2 * MARGIN
 FRAME = 6  # points that reportlab's frame keeps free on each side
-PICTURE_HEIGHT = 78 * mm
 INK, MUTED, LINE, ACCENT = (colors.HexColor(c) for c in ("#14222c", "#4a5d6a", "#c6d2da", "#0b6073"))
 TONES = {
     "Yes": ("#9a3412", "#fdf1ea"),
@@ -176,8 +175,12 @@ def _verdict(record: Mapping[str, Any]) -> Table:
 def _assessed(record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> list[Any]:
     display, model = record["display"], record["model"]
     explained = "map" in pictures and display["explanation"] is not None
-    drawn = [_Drawing(display, pictures, None), *([_Drawing(display, pictures, "map")] if explained else [])]
-    captions = [_text(caption, 7, MUTED) for caption in ("The scan with the levels in use", "What moved the networks")]
+    drawn = [
+        Drawing(display, pictures, None, 0.3 * WIDTH),
+        *([Drawing(display, pictures, "map", 0.3 * WIDTH)] if explained else []),
+    ]
+    shown = " and ".join(words.member_name(name) for name in display["explanation"]["members"]) if explained else ""
+    captions = [_text(caption, 7, MUTED) for caption in ("The scan with the levels in use", f"What moved {shown}")]
     apart = 2.5 * mm
     left_width = sum(one.width + apart for one in drawn)
     left = Table([drawn, captions[: len(drawn)]], style=_flush(0, 1), colWidths=[one.width + apart for one in drawn])
@@ -230,7 +233,7 @@ def _checks(record: Mapping[str, Any]) -> list[Any]:
 
 def _refused(record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> list[Any]:
     return [
-        _Drawing(record["display"], pictures, None),
+        Drawing(record["display"], pictures, None, 0.3 * WIDTH),
         _text("The picture as it was sent", 7, MUTED),
         Spacer(0, 2 * mm),
         _text(f"Code {record['code']}; file SHA-256 {record['sha256'][:16]}…", 7, MUTED),
@@ -248,7 +251,7 @@ def _scale(record: Mapping[str, Any], width: float) -> Table:
         rows.append(
             [
                 [_text(step.name, 8.6, bold=step.answered), _text(step.t_scores, 6.8, MUTED)],
-                _text("the model’s class" if step.answered else place, 7, MUTED),
+                _text("the answer" if step.answered else place, 7, MUTED),
                 _text(p, 9.5, bold=True, right=True),
             ]
         )
@@ -258,7 +261,7 @@ def _scale(record: Mapping[str, Any], width: float) -> Table:
                 ("BACKGROUND", (0, number), (-1, number), soft),
                 ("LINEBEFORE", (0, number), (0, number), 2.5, strong),
             ]
-    return Table(rows, colWidths=[width * 0.48, width * 0.28, width * 0.24], style=TableStyle(style), hAlign="LEFT")
+    return Table(rows, colWidths=[width * 0.46, width * 0.32, width * 0.22], style=TableStyle(style), hAlign="LEFT")
 
 
 def _members(record: Mapping[str, Any]) -> Table:
@@ -299,46 +302,8 @@ def _readings(readings: Sequence[Mapping[str, Any]]) -> list[Any]:
         label = f": {words.LABEL_WORDS[one['label']].lower()}" if one.get("label") else ""
         reason = f" “{one['reason']}”" if one.get("reason") else ""
         said.append(_text(f"{VERDICTS[one['verdict']]}{label}.{reason} {one['by']}, {one['at']}", 8))
-    return [Spacer(0, 3 * mm), _title("Readings"), *said]
-
-
-class _Drawing(Flowable):  # type: ignore[misc]
-    """The scan, with a map over it where one is named, and the levels."""
-
-    def __init__(self, display: Mapping[str, Any], pictures: Mapping[str, bytes], over: str | None) -> None:
-        super().__init__()
-        size = display["pictures"]["scan"]
-        self.scale = min(PICTURE_HEIGHT / size["height"], 0.3 * WIDTH / size["width"])
-        self.width, self.height = size["width"] * self.scale, size["height"] * self.scale
-        self.images = [pictures["scan"], *([pictures[over]] if over else [])]
-        self.levels = display.get("levels", [])
-
-    def wrap(self, width: float, height: float) -> tuple[float, float]:
-        return self.width, self.height
-
-    def draw(self) -> None:
-        canvas: Canvas = self.canv
-        for image in self.images:
-            canvas.drawImage(ImageReader(io.BytesIO(image)), 0, 0, self.width, self.height, mask="auto")
-        for level in self.levels:
-            points = [tuple(map(float, point.split(","))) for point in level["points"].split()]
-            path = canvas.beginPath()
-            for number, (x, y) in enumerate(points):
-                (path.lineTo if number else path.moveTo)(x * self.scale, self.height - y * self.scale)
-            path.close()
-            for thick, colour in ((1.6, colors.black), (0.8, colors.HexColor("#4fd8ff"))):
-                canvas.setLineWidth(thick)
-                canvas.setStrokeColor(colour)
-                canvas.drawPath(path)
-            x = level["right"] * self.scale + 2
-            y = self.height - level["y"] * self.scale - 2.5
-            if x > self.width - 14:
-                x = self.width - 14
-            canvas.setFont("Sans-Bold", 7)
-            canvas.setFillColor(colors.black)
-            canvas.drawString(x + 0.5, y - 0.5, level["name"])
-            canvas.setFillColor(colors.white)
-            canvas.drawString(x, y, level["name"])
+    # The title never stands alone at the foot of a page.
+    return [Spacer(0, 3 * mm), KeepTogether([_title("Readings"), said[0]]), *said[1:]]
 
 
 def _foot(canvas: Canvas, document: Any) -> None:
