@@ -18,7 +18,7 @@ from PIL import Image
 
 from spinecare.scan import ModelInfo
 from spinecare.store.database import now
-from spinecare.store.models import AssessmentRow, Identity, Outcome, PatientRow, ScanRow, State, Upload
+from spinecare.store.models import AssessmentRow, Identity, Outcome, PatientRow, Picture, ScanRow, State, Upload
 from spinecare.store.site import Answered, Site
 
 MODEL = ModelInfo("hand-made", "0.0.1", "ab" * 32, "nobody: answers written by hand for tests")
@@ -259,5 +259,8 @@ def put_assessment(
             row.record = record
         session.add(row)
         session.flush()
+        if done:
+            for name, picture in record["display"]["pictures"].items():
+                session.add(Picture(assessment_id=row.id, name=name, sha256=picture["sha256"]))
         session.add(Upload(assessment_id=row.id, file_name=file_name, by=by, at=at or now()))
         return row.key

@@ -95,5 +95,9 @@ class StoreError(SpineCareError):
         self.hint = hint
 
 
+class ConflictError(StoreError):
+    """What was asked for contradicts what is kept: nothing was changed."""
+
+
 class SettingsError(SpineCareError):
     """A setting of the installation that makes no sense."""

@@ -79,8 +79,11 @@ def test_torchrun_shares_the_fits_of_one_command_and_gives_its_numbers(tmp_path:
         "from pathlib import Path\n"
         "from test_devices import ONE, run\n"
         "from spinecare.learn.devices import conduct\n"
-        f"told = conduct(ONE, lambda: [run(ONE, Path({str(tmp_path)!r}) / str(i))[0].val_loss for i in range(2)])\n"
-        "if told is not None: print('leader', told, torch.distributed.get_world_size())\n"
+        "def command():\n"
+        f"    losses = [run(ONE, Path({str(tmp_path)!r}) / str(i))[0].val_loss for i in range(2)]\n"
+        "    return losses, torch.distributed.get_world_size()\n"
+        "told = conduct(ONE, command)\n"
+        "if told is not None: print('leader', *told)\n"
     )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(torchrun, capture_output=True, text=True, timeout=300, check=False)

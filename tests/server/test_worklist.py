@@ -14,10 +14,12 @@ from fastapi.testclient import TestClient
 
 from browser import SIZES, chromium, fits, serving, tab, violations
 from spinecare.server.app import create_app
+from spinecare.store.actor import May, Role
 from spinecare.store.database import now
 from spinecare.store.models import AssessmentRow, AuditEntry, State
 from spinecare.store.site import Site
 from stored import put_assessment, put_patient
+from web import with_token
 
 HTMX = {"HX-Request": "true"}
 
@@ -248,3 +250,15 @@ def test_a_waiting_row_changes_by_itself(make_site: Callable[..., Site], browser
             row = session.query(AssessmentRow).filter_by(key=key).one()
             row.state, row.outcome, row.osteoporosis = State.DONE, "assessed", True
         page.locator(".badge", has_text="Osteoporosis").wait_for(timeout=8000)
+
+
+def test_a_viewer_neither_sees_names_nor_finds_anybody_by_them(make_site: Callable[..., Site]) -> None:
+    site, viewer = with_token(make_site, Role.VIEWER, May.SEE)
+    patient = put_patient(site, "P-7", "Sommer^Ingrid")
+    key = put_assessment(site, "yes", patient=patient, file_name="ingrid.dcm")
+    text = viewer.get("/worklist").text
+    assert names(text) == [key]
+    for part in ("Sommer", "P-7", "ingrid"):
+        assert part not in text
+        assert names(viewer.post("/worklist", data={"q": part}).text) == []
+    assert names(viewer.post("/worklist", data={"q": key}).text) == [key]

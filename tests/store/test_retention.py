@@ -17,6 +17,7 @@ from spinecare.store.models import (
     IdempotencyKey,
     Identity,
     PatientRow,
+    Picture,
     Reading,
     ScanRow,
     State,
@@ -51,7 +52,7 @@ def test_an_assessment_goes_with_its_rows_scan_and_pictures(site: Site) -> None:
     key = put_assessment(site, "yes")
     put_reading(site, key)
     assert retention.delete_assessment(site, key, DEMO)
-    assert [count(site, table) for table in (AssessmentRow, ScanRow, Upload, Reading)] == [0, 0, 0, 0]
+    assert [count(site, table) for table in (AssessmentRow, ScanRow, Upload, Reading, Picture)] == [0] * 5
     assert set(site.files.all()) == set()
 
 
@@ -167,19 +168,14 @@ def test_tidying_forgets_old_idempotency_keys(site: Site) -> None:
 
 
 def test_a_picture_that_is_stored_again_while_it_is_deleted_stays(site: Site, monkeypatch) -> None:
-    """Between the look through all records and the removal somebody finishes an assessment with the same pictures."""
+    """Between the deletion of the rows and the removal of files somebody finishes one with the same pictures."""
     first = put_assessment(site, "yes", seed=1)
-    unnamed, looks = retention.unnamed, []
+    forget = retention._forget
 
-    def look_then_store(session, hashes, since=None):
-        found = unnamed(session, hashes, since)
-        looks.append(since)
-        if len(looks) == 1:
-            session.close()
-            put_assessment(site, "yes", seed=2)
-        return found
+    def store_then_forget(store: Site, hashes: set[str]) -> int:
+        put_assessment(site, "yes", seed=2)
+        return forget(store, hashes)
 
-    monkeypatch.setattr(retention, "unnamed", look_then_store)
+    monkeypatch.setattr(retention, "_forget", store_then_forget)
     retention.delete_assessment(site, first, DEMO)
-    assert [since is None for since in looks] == [True, False]
     assert set(site.files.all()) == {scan_hash(2, "yes")} | picture_hashes("yes")

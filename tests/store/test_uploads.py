@@ -12,7 +12,7 @@ from hypothesis import given as hypothesis_given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from spinecare.errors import StoreError
+from spinecare.errors import ConflictError, StoreError
 from spinecare.scan import ModelInfo
 from spinecare.store import audit, uploads
 from spinecare.store.actor import DEMO
@@ -173,3 +173,17 @@ def test_any_form_is_taken_or_refused_with_a_sentence(fields: dict[str, str]) ->
         assert len(given.text()) <= 512
         assert isinstance(json.loads(given.text()), dict)
     assert said.endswith(".")
+
+
+def test_a_scan_that_is_filed_is_not_taken_for_another_patient(site: Site) -> None:
+    def send_as(clinic_id: str | None) -> Accepted:
+        with site.files.incoming() as file:
+            file.write(make_png(77))
+            return uploads.accept(site, file, "scan.png", Given(clinic_id=clinic_id), DEMO)
+
+    first = send_as("P-1")
+    with pytest.raises(ConflictError, match="filed under another patient"):
+        send_as("P-2")
+    with site.db.read() as session:
+        assert session.query(Identity).filter_by(clinic_id="P-2").count() == 0
+    assert send_as(" P-1 ").key == send_as(None).key == first.key

@@ -117,6 +117,8 @@ def _listen(host: str, port: int) -> socket.socket:
         typer.echo(f"spinecare serve: {host!r} is no address of this machine. Try --host 127.0.0.1.", err=True)
         raise typer.Exit(1) from None
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # Without it each answer on a kept-alive connection waits some 40 ms for the other side's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -151,11 +151,20 @@ def conduct(devices: Devices, command: Callable[[], T]) -> T | None:
     fabric = _launched(_counted(devices), PATIENCE)
     if fabric.global_rank:
         _lend(fabric)
+        _leave(fabric)
         return None
     # An error ends this process, and torchrun then the others; only who gets to the end sends them home.
     result = command()
     fabric.broadcast(None)
+    _leave(fabric)
     return result
+
+
+def _leave(fabric: Fabric) -> None:
+    """All leave the group together: one that exits while another's threads still listen can make that one abort."""
+    fabric.barrier()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _with_all(fabric: Fabric, work: Callable[..., T], arguments: tuple[Any, ...], own: dict[str, Any]) -> T:

@@ -70,8 +70,8 @@ def report_pdf(
         pagesize=A4,
         leftMargin=MARGIN - FRAME,
         rightMargin=MARGIN - FRAME,
-        topMargin=13 * mm,
-        bottomMargin=17 * mm,
+        topMargin=11 * mm,
+        bottomMargin=15 * mm,
         title=f"SpineCare report {header.get('Assessment', '')}".strip(),
         author="SpineCare",
         subject="Lumbar spine DXA scan: reading by a model, for research",
@@ -200,14 +200,14 @@ def _assessed(record: Mapping[str, Any], pictures: Mapping[str, bytes]) -> list[
     return [
         _side_by_side([left], right, left_width + apart),
         *legend,
-        Spacer(0, 3 * mm),
+        Spacer(0, 2 * mm),
         _title("What each model says"),
         _members(record),
-        Spacer(0, 3 * mm),
+        Spacer(0, 2 * mm),
         _side_by_side(
             [_title("Please note"), *(_text(f"• {w}", 7.2) for w in notes)], _checks(record), 0.62 * WIDTH, 5 * mm
         ),
-        Spacer(0, 2 * mm),
+        Spacer(0, 1 * mm),
         _text(f"Model {model['name']} {model['version']}, SHA-256 {model['sha256'][:16]}…", 7, MUTED),
         _text(f"File SHA-256 {record['sha256']}", 7, MUTED),
     ]

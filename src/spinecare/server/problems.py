@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from spinecare.errors import ScanError, StoreError
+from spinecare.errors import ConflictError, ScanError, StoreError
 from spinecare.server.render import page
 from spinecare.server.security.headers import HEADERS
 
@@ -89,6 +89,8 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _store(request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError)
+    if isinstance(error, ConflictError):
+        return answer(request, Problem(409, "Contradicts what is kept", error.reason, error.hint, "conflict"))
     log.error("store: %s", error.reason)
     return answer(request, Problem(503, "Not available", error.reason, error.hint, "store"))
 

@@ -16,9 +16,9 @@ def columns(record: dict[str, Any]) -> dict[str, Any]:
         "lease_until": None,
         "finished_at": now(),
         "outcome": Outcome(record["outcome"]).value,
-        "code": record.get("code"),
+        "code": _short(record.get("code"), 32),
         "osteoporosis": {"yes": True, True: True, "no": False, False: False}.get(record.get("osteoporosis", "")),
-        "category": record.get("category"),
+        "category": _short(record.get("category"), 16),
         "probability": record.get("probabilities", {}).get("osteoporosis"),
     }
 
@@ -27,7 +27,7 @@ def describe(scan: ScanRow, record: dict[str, Any]) -> None:
     """Write down of the scan what is known now that it was read."""
     seen = record["display"].get("scan") or {}
     uids = record.get("uids") or {}
-    scan.media_type = seen.get("media_type") or scan.media_type
+    scan.media_type = _short(seen.get("media_type"), 64) or scan.media_type
     if record.get("acquired"):
         scan.acquired = date.fromisoformat(record["acquired"])
     scan.device = _short(record.get("device"), 128) or scan.device
@@ -37,7 +37,8 @@ def describe(scan: ScanRow, record: dict[str, Any]) -> None:
 
 def sex(record: dict[str, Any]) -> str | None:
     """The patient's, as it was used."""
-    return (record["display"].get("patient") or {}).get("sex")
+    said = (record["display"].get("patient") or {}).get("sex")
+    return said if said in {"F", "M"} else None
 
 
 def _short(text: str | None, length: int) -> str | None:

@@ -185,15 +185,19 @@ def _database_and_files(db: Database, files: FileStore, kept: FileStore, copy: P
         copy.unlink(missing_ok=True)
         snapshot.save(db, copy)
         hashes = _named(copy)
-        try:
-            for sha256 in hashes:
+        missing: StoreError | None = None
+        for sha256 in hashes:
+            try:
                 if sha256 not in kept:
                     kept.put(files.get(sha256))
+            except StoreError as error:
+                # Most likely an assessment was deleted since: a new copy of the database does not name its files.
+                # The others are copied all the same, so that the next try is short and little is deleted during it.
+                missing = error
+        if missing is None:
             return hashes
-        except StoreError:
-            # Most likely an assessment was deleted since: a new copy of the database does not name its files.
-            if attempt == TRIES:
-                raise
+        if attempt == TRIES:
+            raise missing
     raise AssertionError("unreachable")
 
 

@@ -25,6 +25,7 @@ MAX_PICTURES = 32
 Frame = tuple[dict[str, Any], list[bytes]]
 # Control characters but the line feed, halves of surrogate pairs, and what turns the direction of writing.
 _UNFIT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_NAME = re.compile(r"[a-z0-9_]{1,64}")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -143,6 +144,7 @@ def _checked(header: dict[str, Any], parts: list[bytes], sha256: str) -> Answere
             and isinstance(record["display"]["pictures"], dict)
             and len(names) == len(parts) <= MAX_PICTURES
             and all(part.startswith(_PNG) for part in parts)
+            and all(_NAME.fullmatch(name) for name in record["display"]["pictures"])
         )
         identity = {str(name): None if value is None else _clean(str(value)) for name, value in identity.items()}
     except (KeyError, TypeError, AttributeError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,12 @@ from spinecare.errors import StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SQLITE_WAIT_S = 30
+# Each request has a thread, of which there are 40 (anyio), and each worker of the queue has two: none of them should
+# have to wait for a connection. Few are kept open when it is quiet.
+KEPT, MORE = 10, 50
+
+
+_POOL: dict[str, Any] = {"pool_size": KEPT, "max_overflow": MORE}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -68,11 +75,7 @@ class Database:
             )
         self.url = made
         self.is_sqlite = made.get_backend_name() == "sqlite"
-        self.engine = (
-            _sqlite(made)
-            if self.is_sqlite
-            else create_engine(made, pool_pre_ping=True, pool_size=10, hide_parameters=True)
-        )
+        self.engine = _sqlite(made) if self.is_sqlite else _postgresql(made)
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -131,10 +134,29 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
+def _postgresql(url: Any) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, **_POOL)
+
+    @event.listens_for(engine, "connect")
+    def _connect(raw: Any, record: Any) -> None:
+        raw.adapters.register_dumper(str, _Text)
+
+    return engine
+
+
+class _Text(StrDumperUnknown):
+    """PostgreSQL takes no NUL and no half of a surrogate pair: what asks for one finds nothing, and is no error."""
+
+    def dump(self, obj: str) -> bytes:
+        return obj.replace("\0", "\ufffd").encode("utf-8", "replace")
+
+
 def _sqlite(url: Any) -> Engine:
+    pool = {}
     if url.database not in {None, "", ":memory:"}:
+        pool = _POOL
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_WAIT_S}, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_WAIT_S}, hide_parameters=True, **pool)
 
     @event.listens_for(engine, "connect")
     def _connect(raw: Any, record: Any) -> None:

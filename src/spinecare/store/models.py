@@ -156,6 +156,15 @@ class AssessmentRow(Base):
     )
 
 
+class Picture(Base):
+    """A picture that an assessment's record shows, again as a row: who removes files asks here who still names them."""
+
+    __tablename__ = "picture"
+    assessment_id: Mapped[int] = mapped_column(ForeignKey("assessment.id", ondelete=CASCADE), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+
+
 class Upload(Base):
     """One file as somebody sent it. `file_name` can be a person's name, so it is shown to nobody but readers."""
 

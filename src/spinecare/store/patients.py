@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from spinecare.store.database import Database
 from spinecare.store.models import AssessmentRow, Identity, PatientRow, ScanRow, State
 
+LONGEST_ID, LONGEST_NAME = 128, 256
 OTHER_ID = "The patient's ID that was typed and the one in the file differ, so the scan was filed under nobody."
 OTHER_BIRTH = (
     "The date of birth in the file is not that of the patient with this ID, so the scan was filed under nobody."
@@ -80,9 +81,9 @@ def file_by_identity(
     -------
     Sentences for people: why it was not filed.
     """
-    clinic_id = identity.get("clinic_id")
-    if not clinic_id:
-        return []
+    clinic_id, name = identity.get("clinic_id"), identity.get("name")
+    if not clinic_id or len(clinic_id) > LONGEST_ID:
+        return []  # cut, it could be somebody else's
     born = _date(identity.get("birth_date"))
     filed = session.get(PatientRow, scan.patient_id) if scan.patient_id is not None else None
     if filed is not None and filed.identity is not None and filed.identity.clinic_id not in {None, clinic_id}:
@@ -96,7 +97,9 @@ def file_by_identity(
             file_under(session, scan, None)
         return [OTHER_BIRTH]
     if filed is None or (filed.identity is not None and filed.identity.clinic_id == clinic_id):
-        file_under(session, scan, find_or_make(db, session, clinic_id, identity.get("name"), born, sex))
+        file_under(
+            session, scan, find_or_make(db, session, clinic_id, name[:LONGEST_NAME] if name else None, born, sex)
+        )
     return []
 
 

@@ -41,7 +41,8 @@ def add(site: Site, key: str, verdict: str | None, label: str | None, reason: st
     """
     reason = _clean(reason)
     with site.db.begin() as session:
-        row = session.scalar(select(AssessmentRow).where(AssessmentRow.key == key))
+        # Locked against deletion: it stays until the reading stands, or is gone already.
+        row = session.scalar(select(AssessmentRow).where(AssessmentRow.key == key).with_for_update(key_share=True))
         if row is None:
             raise LookupError(key)
         label = _checked(row, verdict, label or None, reason)

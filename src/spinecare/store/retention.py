@@ -3,7 +3,7 @@
 Rows go first, in one transaction; then the files that no row names any more. Killed in between, the files stay behind
 without a name until `sweep` finds them. The lock "files" keeps a file from being removed while somebody stores a row
 that names it: who keeps a file takes that lock in the transaction of its row, and looks there whether the file is still
-there.
+there. Deletion takes it too, and first, as they do: so none of them waits in a circle.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from spinecare.store.models import (
     Batch,
     IdempotencyKey,
     PatientRow,
+    Picture,
     ScanRow,
     SessionRow,
     State,
     Upload,
 )
-from spinecare.store.named import named, unnamed
+from spinecare.store.named import named, slices, unnamed
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,6 @@ IDEMPOTENCY_HOURS = 24
 # A file without a name is left alone this long: its row may be on the way.
 ORPHAN_SECONDS = 3600.0
 HALF_WRITTEN_SECONDS = 86400.0
-LONGEST_TRANSACTION = timedelta(minutes=10)
 
 
 def delete_assessment(store: Store, key: str, actor: Actor) -> bool:
@@ -65,6 +65,7 @@ def delete_assessment(store: Store, key: str, actor: Actor) -> bool:
     False when there is no such assessment.
     """
     with store.db.begin() as session:
+        store.db.lock(session, "files")
         row_id = session.scalar(select(AssessmentRow.id).where(AssessmentRow.key == key))
         if row_id is None:
             return False
@@ -77,6 +78,8 @@ def delete_assessment(store: Store, key: str, actor: Actor) -> bool:
 def delete_patient(store: Store, key: str, actor: Actor) -> bool:
     """Delete a patient: identity, scans, assessments, readings, pictures. False when there is no such patient."""
     with store.db.begin() as session:
+        store.db.lock(session, "files")
+        store.db.lock(session, "patients")
         patient_id = session.scalar(select(PatientRow.id).where(PatientRow.key == key).with_for_update())
         if patient_id is None:
             return False
@@ -101,6 +104,7 @@ def expire(store: Store, at: datetime | None = None) -> int:
     files: set[str] = set()
     while True:
         with store.db.begin() as session:
+            store.db.lock(session, "files")
             old = list(session.scalars(_older_than(before).limit(SLICE)))
             if not old:
                 break
@@ -109,6 +113,7 @@ def expire(store: Store, at: datetime | None = None) -> int:
         total += len(old)
     _forget(store, files)
     with store.db.begin() as session:
+        store.db.lock(session, "patients")
         bare = ~exists().where(ScanRow.patient_id == PatientRow.id)
         gone = list(
             session.scalars(select(PatientRow.id).where(PatientRow.created_at < before, bare).with_for_update())
@@ -160,16 +165,11 @@ def _older_than(before: datetime) -> Select[int]:
 
 def _delete_assessments(session: Session, ids: list[int]) -> set[str]:
     """Delete these rows and the scans that lose their last assessment. The files they named."""
-    rows = session.execute(select(AssessmentRow.scan_id, AssessmentRow.record).where(AssessmentRow.id.in_(ids))).all()
-    scans = sorted({scan_id for scan_id, _ in rows})
+    scans = sorted(set(session.scalars(select(AssessmentRow.scan_id).where(AssessmentRow.id.in_(ids)))))
     # Locked before it is counted: an upload of the same file that comes now either is counted, or waits for us.
     session.execute(_locked(select(ScanRow.id).where(ScanRow.id.in_(scans))))
+    pictures = set(session.scalars(select(Picture.sha256).where(Picture.assessment_id.in_(ids))))
     session.execute(delete(AssessmentRow).where(AssessmentRow.id.in_(ids)))
-    pictures = {
-        picture["sha256"]
-        for _, record in rows
-        for picture in (record or {}).get("display", {}).get("pictures", {}).values()
-    }
     return pictures | _delete_bare_scans(session, scans)
 
 
@@ -186,19 +186,14 @@ def _locked(query: Select[int]) -> Select[int]:
 
 def _forget(store: Store, hashes: Iterable[str]) -> int:
     """Remove those files that nothing names (any more); how many."""
-    begun = now()
-    with store.db.read() as session:
-        alone = unnamed(session, hashes)
-    if not alone:
-        return 0
-    # Looking through all records takes seconds in a large store, and was done while nobody waited. With the lock held,
-    # only what was stored in the meantime is looked at.
-    with store.db.begin() as session:
-        store.db.lock(session, "files")
-        alone = unnamed(session, alone, since=begun - LONGEST_TRANSACTION)
-        for sha256 in alone:
-            store.files.remove(sha256)
-    return len(alone)
+    removed = 0
+    for some in slices(hashes):
+        with store.db.begin() as session:
+            store.db.lock(session, "files")
+            for sha256 in unnamed(session, some):
+                store.files.remove(sha256)
+                removed += 1
+    return removed
 
 
 def _older(store: Store, sha256: str, limit: float) -> bool:

@@ -168,6 +168,8 @@ def read_values(values: Mapping[str, str | None]) -> dict[str, str | float | Non
     missing = [name for name in REQUIRED if not texts[name]]
     if missing:
         raise _wrong(f"{', '.join(missing).capitalize()} must be filled in.")
+    if any(not text.isprintable() for text in texts.values()):
+        raise _wrong("There are characters in it that cannot be shown.")
     for name, length in _LENGTHS.items():
         if len(texts[name]) > length:
             raise _wrong(f"The {name} has more than {length} characters.")

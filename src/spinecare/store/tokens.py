@@ -27,7 +27,7 @@ def make(session: Session, account: Account, name: str, scopes: frozenset[May], 
         A sentence, when the name, the scopes or the days are not possible.
     """
     name = " ".join(name.split())
-    if not 1 <= len(name) <= 128:
+    if not 1 <= len(name) <= 128 or not name.isprintable():
         raise ValueError("Give the token a name, so that you know later which program has it.")
     if not scopes:
         raise ValueError("Choose at least one thing that the program may do.")

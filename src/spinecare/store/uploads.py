@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from spinecare.errors import StoreError
+from spinecare.errors import ConflictError, StoreError
 from spinecare.store import audit, patients, work
 from spinecare.store.actor import Actor
 from spinecare.store.database import now
@@ -113,6 +113,8 @@ def accept(site: Site, file: Incoming, name: str, given: Given, actor: Actor, ba
     ------
     StoreError
         When it cannot be kept, or there is no such batch.
+    ConflictError
+        When the scan is filed under another patient than the one that is given.
     """
     try:
         sha256 = file.keep()
@@ -124,6 +126,7 @@ def accept(site: Site, file: Incoming, name: str, given: Given, actor: Actor, ba
         if sha256 not in site.files:
             raise StoreError("The file was deleted while it came in.", "Send it again.")
         scan = _scan(session, sha256, file.size)
+        _check_same_patient(scan, given)
         if given.clinic_id is not None and scan.patient_id is None and _may_file(session, scan):
             who = patients.find_or_make(site.db, session, given.clinic_id, given.name, given.birth_date, given.sex)
             patients.file_under(session, scan, who)
@@ -132,7 +135,7 @@ def accept(site: Site, file: Incoming, name: str, given: Given, actor: Actor, ba
             Upload(
                 assessment_id=row.id,
                 batch_id=_batch_id(session, batch_key),
-                file_name=name[:FILE_NAME_LENGTH],
+                file_name="".join(c for c in name if c.isprintable())[:FILE_NAME_LENGTH],
                 by=actor.key,
             )
         )
@@ -160,6 +163,16 @@ def _scan(session: Session, sha256: str, size: int) -> ScanRow:
         session.add(scan)
         session.flush()
     return scan
+
+
+def _check_same_patient(scan: ScanRow, given: Given) -> None:
+    # Taken in silence, the words about one person would stand beside the answer to another one's scan.
+    filed = scan.patient.identity if scan.patient else None
+    if given.clinic_id is not None and filed is not None and filed.clinic_id != given.clinic_id.strip():
+        raise ConflictError(
+            "This file was sent before and is filed under another patient than the one you typed.",
+            "Check whose scan it is. Send it without a patient to see the answer; there it can be filed anew.",
+        )
 
 
 def _may_file(session: Session, scan: ScanRow) -> bool:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import ColumnElement, CursorResult, delete, func, or_, select, update
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from spinecare.errors import UnreadableCode
@@ -28,7 +28,7 @@ from spinecare.store import answer, audit, patients
 from spinecare.store.actor import SYSTEM
 from spinecare.store.database import Database, now
 from spinecare.store.files import FileStore
-from spinecare.store.models import AssessmentRow, ScanRow, State
+from spinecare.store.models import AssessmentRow, Picture, ScanRow, State
 from spinecare.store.site import Answered, Pool, Queue, Site, WorkerError
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,10 @@ def do(db: Database, files: FileStore, pool: Pool, assessment_id: int) -> None:
                 finished = _finish(db, files, claim, answered)
             log.info("assessment %s: %s", claim.key, answered.record["outcome"] if finished else "answered too late")
             break
+        except (DataError, IntegrityError) as error:
+            # The database is there, but does not take this answer: that is one more attempt that failed.
+            if not _failed_attempt(db, claim, error, attempt):
+                break
         except SQLAlchemyError:
             raise
         except (WorkerError, OSError) as error:
@@ -90,13 +94,7 @@ def do(db: Database, files: FileStore, pool: Pool, assessment_id: int) -> None:
             _let_go(db, claim, state=State.QUEUED, attempt=claim.attempt - 1, lease_until=now() + LATER)
             break
         except Exception as error:
-            # The type alone: what it says may be private.
-            log.error("assessment %s: attempt %d failed: %s", claim.key, claim.attempt, type(error).__name__)
-            log.debug("assessment %s", claim.key, exc_info=error)
-            if attempt + 1 < MAX_ATTEMPTS and claim.attempt < MAX_CLAIMS:
-                _let_go(db, claim, state=State.QUEUED, lease_until=None)
-            else:
-                _let_go(db, claim, **_failed())
+            if not _failed_attempt(db, claim, error, attempt):
                 break
     with _ended:
         _ended.notify_all()
@@ -148,6 +146,7 @@ def retry(session: Session, row: AssessmentRow) -> bool:
     """
     if row.state != State.FAILED and not (row.state == State.DONE and row.code == UnreadableCode.TOO_COSTLY):
         return False
+    session.execute(delete(Picture).where(Picture.assessment_id == row.id))
     row.state, row.attempt = State.QUEUED, 0
     row.lease_until = row.started_at = row.finished_at = row.outcome = row.code = row.record = None
     session.flush()
@@ -209,6 +208,16 @@ def _let_go(db: Database, claim: Claim, **values: Any) -> bool:
         return _update(session, *_ours(claim), **values)
 
 
+def _failed_attempt(db: Database, claim: Claim, error: Exception, attempt: int) -> bool:
+    """Write down that an attempt failed; whether there may be another."""
+    # The type alone: what it says may be private.
+    log.error("assessment %s: attempt %d failed: %s", claim.key, claim.attempt, type(error).__name__)
+    log.debug("assessment %s", claim.key, exc_info=error)
+    again = attempt + 1 < MAX_ATTEMPTS and claim.attempt < MAX_CLAIMS
+    _let_go(db, claim, **({"state": State.QUEUED, "lease_until": None} if again else _failed()))
+    return again
+
+
 def _failed() -> dict[str, Any]:
     return {
         "state": State.FAILED,
@@ -246,19 +255,23 @@ def _have_ended(db: Database, ids: Sequence[int]) -> bool:
 def _finish(db: Database, files: FileStore, claim: Claim, answered: Answered) -> bool:
     """Pictures first, then everything else in one transaction; False when the claim was no longer ours."""
     record, pictures = answered.record, {hashlib.sha256(data).hexdigest(): data for data in answered.pictures.values()}
-    named = {picture["sha256"] for picture in record["display"]["pictures"].values()}
+    shown = {name: picture["sha256"] for name, picture in record["display"]["pictures"].items()}
+    named = set(shown.values())
     if not named <= pictures.keys():
         raise ValueError("a picture that the record names is missing")
     for sha256 in named:
         files.put(pictures[sha256])
     with db.begin() as session:
+        # In the order in which everybody takes them (store/retention.py).
         db.lock(session, "files")
+        db.lock(session, "patients")
         if not _update(session, *_ours(claim), **answer.columns(record)):
             return False
         for sha256 in named:
             # Another assessment with the same picture may have been deleted since, and its files with it.
             if sha256 not in files:
                 files.put(pictures[sha256])
+        session.add_all(Picture(assessment_id=claim.id, name=name, sha256=sha256) for name, sha256 in shown.items())
         scan = session.get_one(ScanRow, claim.scan_id)
         answer.describe(scan, record)
         notes = patients.file_by_identity(db, session, scan, answered.identity, answer.sex(record), claim.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import struct
@@ -60,7 +61,7 @@ def read_frame(pipe: IO[bytes], max_bytes: int) -> tuple[dict[str, Any], list[by
         (length,) = LENGTH.unpack(first)
         if length > MAX_HEADER_BYTES:
             raise FrameError("its header is too long")
-        header = json.loads(_exactly(pipe, length), parse_constant=_no_number)
+        header = json.loads(_exactly(pipe, length), parse_constant=_no_number, parse_float=_finite)
         sizes = header.pop("sizes")
         if any(type(size) is not int or size < 0 for size in sizes) or sum(sizes) > max_bytes:
             raise FrameError("its parts have no sizes that can be")
@@ -71,6 +72,11 @@ def read_frame(pipe: IO[bytes], max_bytes: int) -> tuple[dict[str, Any], list[by
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)  # 1e999
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytes:

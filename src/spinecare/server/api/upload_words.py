@@ -88,7 +88,7 @@ _REPLAYED = {
     }
 }
 POST_REPLIES: dict[int | str, dict[str, Any]] = {
-    **problems(),
+    **problems(409, _409="The scan is filed under another patient than the one in the form."),
     200: {
         "description": "Assessed, or refused with its reason. One scan gives an object, several a list.",
         "headers": _REPLAYED,

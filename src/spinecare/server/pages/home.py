@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy import select
 
-from spinecare.errors import ScanError, StoreError
+from spinecare.errors import ConflictError, ScanError, StoreError
 from spinecare.io.kind import START_BYTES, Kind, kind_of
 from spinecare.server.pages.said import said
 from spinecare.server.problems import PROBLEM_JSON, Problem, not_found
@@ -103,7 +103,8 @@ def _take(site: Site, received: Received, actor: Actor) -> tuple[str | None, lis
 
 
 def _said_as_json(error: Problem | ScanError | StoreError) -> Response:
-    status, title, headers = 422 if isinstance(error, ScanError) else 503, "Not taken", {}
+    status = 422 if isinstance(error, ScanError) else 409 if isinstance(error, ConflictError) else 503
+    title, headers = "Not taken", {}
     if isinstance(error, Problem):
         status, title, headers = error.status, error.title, error.headers
     body = {"title": title, "status": status, "detail": error.reason, "hint": error.hint}

@@ -99,7 +99,7 @@ def export(request: Request, actor: Exporter, form: Form) -> Response:
     with site.db.begin() as session:
         audit.note(site.db, session, actor, audit.Action.EXPORT, "worklist", "", **_told(asked))
     return StreamingResponse(
-        _csv(site, asked.filters),
+        _csv(site, asked.filters, May.READ in actor.may),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="spinecare-worklist.csv"'},
     )
@@ -107,14 +107,15 @@ def export(request: Request, actor: Exporter, form: Form) -> Response:
 
 def _list(request: Request, actor: Actor, asked: Asked, seen: str = "") -> Response:
     site: Site = request.app.state.site
+    named = May.READ in actor.may  # as on the result's page: names are for readers, to see and to search by
     with site.db.read() as session:
         try:
-            found = worklist.find(session, asked.filters, asked.cursor, ROWS)
+            found = worklist.find(session, asked.filters, asked.cursor, ROWS, named=named)
         except ValueError as error:
             raise Problem(
                 422, "No such page", "This page of the list is not known.", "Start again from the first page.", "cursor"
             ) from error
-        how_many = worklist.count(session, asked.filters)
+        how_many = worklist.count(session, asked.filters, named=named)
         batch = worklist.batch_summary(session, asked.filters.batch) if asked.filters.batch else None
     mark = _mark(found, how_many)
     if seen == mark:
@@ -196,7 +197,7 @@ def _batch_answers(batch: worklist.BatchSummary) -> list[tuple[Any, int]]:
     return sorted(counts.items(), key=lambda one: -one[1])
 
 
-def _csv(site: Site, filters: Filters) -> Iterator[str]:
+def _csv(site: Site, filters: Filters, named: bool) -> Iterator[str]:
     line = io.StringIO()
     writer = csv.writer(line)
     writer.writerow(CSV_COLUMNS)
@@ -204,7 +205,7 @@ def _csv(site: Site, filters: Filters) -> Iterator[str]:
     while more:
         # One short transaction a page: a slow reader at the other end holds none open.
         with site.db.read() as session:
-            found = worklist.find(session, filters, cursor, worklist.MAX_LIMIT)
+            found = worklist.find(session, filters, cursor, worklist.MAX_LIMIT, named=named)
         for row in found.rows:
             writer.writerow(_cells(row))
         yield line.getvalue()

@@ -241,6 +241,19 @@ def upgrade() -> None:
         batch_op.create_index("ix_assessment_state_lease_until", ["state", "lease_until"], unique=False)
 
     op.create_table(
+        "picture",
+        sa.Column("assessment_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["assessment_id"], ["assessment.id"], name=op.f("fk_picture_assessment_id_assessment"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("assessment_id", "name", name=op.f("pk_picture")),
+    )
+    with op.batch_alter_table("picture", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_picture_sha256"), ["sha256"], unique=False)
+
+    op.create_table(
         "reading",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("assessment_id", sa.Integer(), nullable=False),
@@ -287,6 +300,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_reading_assessment_id"))
 
     op.drop_table("reading")
+    with op.batch_alter_table("picture", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_picture_sha256"))
+
+    op.drop_table("picture")
     with op.batch_alter_table("assessment", schema=None) as batch_op:
         batch_op.drop_index("ix_assessment_state_lease_until")
         batch_op.drop_index(batch_op.f("ix_assessment_outcome"))
