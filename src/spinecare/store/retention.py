@@ -8,6 +8,7 @@ there. Deletion takes it too, and first, as they do: so none of them waits in a 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable
@@ -145,9 +146,10 @@ def sweep(store: Store, older_than_s: float = ORPHAN_SECONDS) -> int:
     removed = _forget(store, orphans) if orphans else 0
     half = time.time() - max(older_than_s, HALF_WRITTEN_SECONDS)
     for path in (store.files.folder / "incoming").iterdir():
-        if path.stat().st_mtime < half:
-            path.unlink(missing_ok=True)
-            removed += 1
+        with contextlib.suppress(FileNotFoundError):  # it has come in whole meanwhile
+            if path.stat().st_mtime < half:
+                path.unlink()
+                removed += 1
     if removed:
         log.info("sweep: %d files without a name removed", removed)
     return removed
