@@ -47,8 +47,6 @@ def test_every_operation_keeps_its_contract(full_site: Site) -> None:
             "seed": 5,
             "continue-on-failure": True,
             "generation": {"max-examples": EXAMPLES, "database": "none"},
-            # Starlette names in `Allow` only the methods of the first route of an address.
-            "checks": {"allow_header_conformance": {"enabled": False}},
             # What a form's words may say (a date that is over, a number with a name) is more than a schema can.
             "operations": [
                 {
